@@ -1,0 +1,169 @@
+"""Reading shards: the page cache first, a thread only when the disk has to be asked; every block verified (law 7).
+
+A Handle closes its descriptor when nobody uses it any more, so a pack may be unlinked under a reader. What does
+not match is raised as Mismatch: whoever asked looks the place up again before believing it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections import OrderedDict
+from concurrent.futures import Executor
+from pathlib import Path
+
+from chunkd.blocks import matches, span, table_bytes
+from chunkd.database import FILE, Entry
+from chunkd.disk import Buffer, Disk
+from chunkd.files import Files, read_footer
+from chunkd.packs import pack_path
+from chunkd.records import HEADER_BYTES, decode_head, pack_salt
+from chunkd.wire import BLOCK_BYTES
+
+
+class Mismatch(Exception):
+    """What was read is not what the index or a checksum says. Perhaps the record has moved."""
+
+
+class Gone(Mismatch):
+    """The file is not there any more."""
+
+
+class Handle:
+    """An open file. Its last user closes it, by dropping it: reference counts are exact here."""
+
+    __slots__ = ("_disk", "fd", "salt", "table")
+
+    def __init__(self, disk: Disk, fd: int, *, salt: int = 0, table: bytes = b"") -> None:
+        self._disk = disk
+        self.fd = fd
+        self.salt = salt
+        self.table = table
+
+    def __del__(self) -> None:
+        self._disk.close(self.fd)
+
+
+class Reader:
+    """Verified reads of packs and files, with a bounded number of open handles."""
+
+    def __init__(
+        self,
+        packs: Path,
+        files: Files,
+        disk: Disk,
+        store_salt: bytes,
+        threads: Executor,
+        *,
+        open_files: int,
+        small: int,
+    ) -> None:
+        self._packs = packs
+        self._files = files
+        self._disk = disk
+        self._store_salt = store_salt
+        self._threads = threads
+        self._open_files = open_files
+        self._small = small
+        self._handles: OrderedDict[int | bytes, Handle] = OrderedDict()
+        self._cache_only = True
+
+    async def read(self, shard_id: bytes, entry: Entry, start: int, stop: int) -> memoryview:
+        """The bytes [start, stop) of a shard that lies where the entry says."""
+        if start >= stop:
+            return memoryview(b"")
+        try:
+            if entry.pack == FILE:
+                return await self._read_file(shard_id, entry, start, stop)
+            return await self._read_record(shard_id, entry, start, stop)
+        except FileNotFoundError as error:
+            raise Gone(f"{error.filename} is missing") from error
+        except OSError as error:
+            if error.errno == errno.EIO:
+                raise Mismatch(f"the disk could not read it: {error}") from error
+            raise
+
+    async def _read_record(self, shard_id: bytes, entry: Entry, start: int, stop: int) -> memoryview:
+        handle = self._handle(entry.pack)
+        if handle is None:
+            path = pack_path(self._packs, entry.pack)
+            handle = Handle(
+                self._disk, self._disk.open(path, os.O_RDONLY), salt=pack_salt(self._store_salt, entry.pack)
+            )
+            self._remember(entry.pack, handle)
+        first, last = span(start, stop, entry.length)
+        head = HEADER_BYTES + table_bytes(entry.length)
+        whole = head + last <= self._small or not first
+        data = await self._fetch(handle, head + last if whole else head, entry.place)
+        record = decode_head(data, 0, entry.place, handle.salt)
+        if record is None or not record.is_shard or record.shard_id != shard_id or record.length != entry.length:
+            raise Mismatch("its record's header does not match")
+        if whole:
+            blocks = memoryview(data)[head + first : head + last]
+        else:
+            blocks = memoryview(await self._fetch(handle, last - first, entry.place + head + first))
+        return self._verified(blocks, record.table, first, last, start, stop)
+
+    async def _read_file(self, shard_id: bytes, entry: Entry, start: int, stop: int) -> memoryview:
+        handle = self._handle(shard_id)
+        if handle is None:
+            handle = await asyncio.get_running_loop().run_in_executor(self._threads, self._open_file, shard_id, entry)
+            self._remember(shard_id, handle)
+        first, last = span(start, stop, entry.length)
+        blocks = memoryview(await self._fetch(handle, last - first, first))
+        return self._verified(blocks, handle.table, first, last, start, stop)
+
+    def _open_file(self, shard_id: bytes, entry: Entry) -> Handle:
+        handle = Handle(self._disk, self._disk.open(self._files.path(shard_id, entry.place), os.O_RDONLY))
+        footer = read_footer(self._disk, handle.fd)
+        if footer is None or footer[0].shard_id != shard_id or footer[0].length != entry.length:
+            raise Mismatch("its footer does not match")
+        handle.table = footer[1]
+        return handle
+
+    @staticmethod
+    def _verified(blocks: memoryview, table: bytes, first: int, last: int, start: int, stop: int) -> memoryview:
+        if len(blocks) != last - first or not matches(table, first // BLOCK_BYTES, blocks):
+            raise Mismatch("a block does not match its checksum")
+        return blocks[start - first : stop - first]
+
+    async def _fetch(self, handle: Handle, size: int, offset: int) -> Buffer:
+        """From the page cache if all of it is there, else by a thread."""
+        if self._cache_only:
+            buffer = bytearray(size)
+            try:
+                if self._disk.read_cached(handle.fd, buffer, offset) == size:
+                    return buffer
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                if error.errno != errno.EOPNOTSUPP:
+                    raise
+                self._cache_only = False
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, _read_with, self._disk, handle, size, offset)
+
+    def _handle(self, key: int | bytes) -> Handle | None:
+        handle = self._handles.get(key)
+        if handle is not None:
+            self._handles.move_to_end(key)
+        return handle
+
+    def _remember(self, key: int | bytes, handle: Handle) -> None:
+        self._handles[key] = handle
+        while len(self._handles) > self._open_files:
+            self._handles.popitem(last=False)
+
+    def drop(self, key: int | bytes) -> None:
+        """Forget a handle: its file is unlinked, or is to be looked at anew."""
+        self._handles.pop(key, None)
+
+    def close(self) -> None:
+        """Forget all handles."""
+        self._handles.clear()
+
+
+def _read_with(disk: Disk, handle: Handle, size: int, offset: int) -> bytes:
+    """Holds the handle, and with it the descriptor, until the read is over."""
+    return disk.read(handle.fd, size, offset)

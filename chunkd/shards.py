@@ -1,0 +1,305 @@
+"""The engine: what a node can do with shards. Storage behind it, no HTTP before it.
+
+    put, begin        a small shard into a pack with group commit, a large one into a file of its own
+    find, read, list  what is there, every byte verified (law 7)
+    trash             deletion, durable when it returns; readable until it is purged
+
+Used from one event loop. Acknowledged means durable (law 2); a shard is never changed (law 3).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from chunkd.blocks import crc32c
+from chunkd.core import Core, milliseconds
+from chunkd.database import FILE, LIVE, TRASHED, Damage, Entry
+from chunkd.disk import Buffer, Disk
+from chunkd.errors import (
+    BadChecksum,
+    ShardConflict,
+    ShardCorrupt,
+    ShardMissing,
+    StoreError,
+    StoreFull,
+    StoreReadOnly,
+    StoreRefused,
+    SyncFailed,
+)
+from chunkd.large import LargeWrite, PutResult, same_shard
+from chunkd.limits import Limits
+from chunkd.packs import Draft
+from chunkd.reads import Gone, Mismatch
+from chunkd.records import PUT, TRASH, record_bytes
+from chunkd.recovery import recover
+from chunkd.superblock import (
+    TMP,
+    DirectoryLock,
+    Superblock,
+    load_superblock,
+    mark_read_only,
+    read_only_reason,
+    save_superblock,
+)
+from chunkd.upkeep import Upkeep
+from chunkd.wire import LIST_ALL, NODE_FULL, NODE_OK, NODE_READ_ONLY, SHARD_ID_BYTES, SHARD_LIVE, SHARD_TRASH
+
+__all__ = [
+    "BadChecksum",
+    "Disk",
+    "LargeWrite",
+    "Limits",
+    "PutResult",
+    "ShardConflict",
+    "ShardCorrupt",
+    "ShardInfo",
+    "ShardMissing",
+    "Shards",
+    "StoreError",
+    "StoreFull",
+    "StoreReadOnly",
+    "StoreRefused",
+    "Superblock",
+    "Usage",
+]
+
+_READ_TRIES = 4
+_TRASH_RECORDS = 512
+
+
+class ShardInfo(NamedTuple):
+    """What is known of a shard without reading it."""
+
+    length: int
+    crc32c: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """For /health and /metrics."""
+
+    state: str
+    reason: str
+    capacity_bytes: int
+    free_bytes: int
+    used_bytes: int
+    shards: int
+    trashed: int
+    queue: int
+    queued_bytes: int
+    fsync_seconds: float
+    io_errors: int
+    damaged: int
+    unsaved: int
+    packs: int
+    device: str
+
+
+class Shards:
+    """An open store."""
+
+    def __init__(self, core: Core, superblock: Superblock, lock: DirectoryLock) -> None:
+        self.superblock = superblock
+        self._core = core
+        self._lock = lock
+        self._upkeep = Upkeep(core)
+        self._temporary = 0
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        *,
+        limits: Limits,
+        disk: Disk | None = None,
+        now: Callable[[], float],
+        cluster_id: bytes | None = None,
+    ) -> Shards:
+        """Lock, recover and sync; StoreRefused when this is not a directory to write to."""
+        disk = disk or Disk()
+        load_superblock(directory, disk)
+        lock = DirectoryLock(directory, disk)
+        try:
+            superblock = load_superblock(directory, disk)
+            if cluster_id is not None and superblock.cluster_id != cluster_id:
+                raise StoreRefused(f"{directory} belongs to cluster {superblock.cluster_id.hex()}")
+            reason = read_only_reason(directory)
+            index = recover(directory, superblock, disk, milliseconds(now()), read_only=reason is not None)
+            return cls(Core(directory, superblock, disk, limits, now, index, reason), superblock, lock)
+        except SyncFailed as error:
+            # Law 8: the next start must not simply try again.
+            with contextlib.suppress(OSError):
+                mark_read_only(directory, f"while recovering: {error}", disk)
+            lock.release()
+            raise StoreRefused(f"{directory} is read-only from now on, recovery failed: {error}") from error
+        except BaseException:
+            lock.release()
+            raise
+
+    def save_superblock(self, *, incarnation: int, nonce: bytes) -> None:
+        """Remember a step of joining: atomic, and durable when it returns. Takes a few milliseconds."""
+        if self._core.read_only is not None:
+            raise StoreReadOnly(self._core.read_only)
+        superblock = dataclasses.replace(self.superblock, incarnation=incarnation, nonce=nonce)
+        save_superblock(self._core.directory, superblock, self._core.disk)
+        self.superblock = superblock
+
+    # --- writing ---
+
+    async def put(self, shard_id: bytes, body: Buffer, crc: int) -> PutResult:
+        """Store a small shard: durable when it returns."""
+        core = self._core
+        length = len(body)
+        if length > core.limits.small_shard_bytes or len(shard_id) != SHARD_ID_BYTES:
+            raise ValueError(f"not a small shard: {length} bytes, an id of {len(shard_id)}")
+        if crc32c(body) != crc:
+            raise BadChecksum("the body does not match its checksum")
+        size = record_bytes(length)
+        await core.admit(size)
+        if shard_id in core.pending:
+            await core.settled(shard_id)
+        known = core.index.find(shard_id)
+        if known is not None:
+            return same_shard(known, length, crc)
+        core.require_room(size)
+        core.pending[shard_id] = []
+        await core.committer.submit((Draft(PUT, shard_id, milliseconds(core.now()), body, crc),), size)
+        return PutResult.CREATED
+
+    def begin(self, shard_id: bytes, length: int) -> LargeWrite:
+        """Begin a shard that gets a file of its own."""
+        if length < 0 or len(shard_id) != SHARD_ID_BYTES:
+            raise ValueError(f"not a shard: {length} bytes, an id of {len(shard_id)}")
+        self._core.require_room(length)
+        self._temporary += 1
+        path = self._core.directory / TMP / f"{shard_id.hex()}.{self._temporary}"
+        return LargeWrite(self._core, shard_id, length, path)
+
+    async def trash(self, ids: Sequence[bytes]) -> None:
+        """Delete shards: durable when it returns. What is not there is not there already."""
+        core = self._core
+        if core.read_only is not None:
+            raise StoreReadOnly(core.read_only)
+        for first in range(0, len(ids), _TRASH_RECORDS):
+            time = milliseconds(core.now())
+            drafts: list[Draft] = []
+            for shard_id in ids[first : first + _TRASH_RECORDS]:
+                if shard_id in core.pending:
+                    await core.settled(shard_id)
+                known = core.index.find(shard_id)
+                if known is not None and known.state == LIVE:
+                    drafts.append(Draft(TRASH, shard_id, time))
+            if drafts:
+                await core.append(drafts)
+
+    # --- reading ---
+
+    def find(self, shard_id: bytes) -> ShardInfo | None:
+        """What is known of a shard; None if it is not here."""
+        entry = self._core.index.find(shard_id)
+        return None if entry is None else _info(entry)
+
+    async def read(self, shard_id: bytes, start: int, stop: int) -> tuple[memoryview, int, ShardInfo]:
+        """The bytes [start, stop), their checksum, and what is known of the shard. Verified (law 7)."""
+        core = self._core
+        entry: Entry | None = None
+        mismatch: Mismatch | None = None
+        for _ in range(_READ_TRIES):
+            before, entry = entry, core.index.find(shard_id)
+            if entry is None:
+                raise ShardMissing(shard_id.hex())
+            if not 0 <= start <= stop <= entry.length:
+                raise ValueError(f"[{start}, {stop}) is not within the {entry.length} bytes of {shard_id.hex()}")
+            if mismatch is not None and before is not None and before[3:5] == entry[3:5]:
+                break
+            try:
+                data = await core.reader.read(shard_id, entry, start, stop)
+            except Mismatch as error:
+                mismatch = error
+                core.reader.drop(shard_id if entry.pack == FILE else entry.pack)
+                continue
+            crc = crc32c(data)
+            if stop - start == entry.length and crc != entry.crc:
+                mismatch = Mismatch("the whole does not match its checksum")
+                continue
+            return data, crc, _info(entry)
+        assert entry is not None
+        if isinstance(mismatch, Gone) and entry.state == TRASHED:
+            # Its file is unlinked before its PURGE is logged: it is on its way out.
+            raise ShardMissing(shard_id.hex())
+        now = milliseconds(core.now())
+        core.damaged(Damage(entry.pack, entry.place, entry.length, shard_id, str(mismatch), now))
+        raise ShardCorrupt(f"{shard_id.hex()}: {mismatch}")
+
+    def list(self, prefix: bytes, after: bytes, limit: int, state: str) -> tuple[list[tuple[bytes, ShardInfo]], bool]:
+        """Shards whose ids begin with `prefix` and come after `after`, in order; whether there are more."""
+        first, inclusive = (after, False) if after >= prefix else (prefix, True)
+        found: list[tuple[bytes, ShardInfo]] = []
+        walk = self._core.index.walk(first, inclusive=inclusive)
+        try:
+            for shard_id, entry in walk:
+                if not shard_id.startswith(prefix):
+                    break
+                info = _info(entry)
+                if state not in (LIST_ALL, info.state):
+                    continue
+                if len(found) == limit:
+                    return found, True
+                found.append((shard_id, info))
+            return found, False
+        finally:
+            walk.close()
+
+    def usage(self) -> Usage:
+        """How things stand."""
+        core = self._core
+        at = core.index.at
+        state = NODE_READ_ONLY if core.read_only is not None else NODE_FULL if core.full else NODE_OK
+        return Usage(
+            state=state,
+            reason=core.read_only or "",
+            capacity_bytes=core.space.capacity_bytes,
+            free_bytes=max(0, core.space.free_bytes - core.limits.free_floor_bytes),
+            used_bytes=at.file_bytes + sum(totals.bytes for totals in core.index.packs.values()),
+            shards=at.shards,
+            trashed=at.trashed,
+            queue=core.committer.queued,
+            queued_bytes=core.committer.queued_bytes,
+            fsync_seconds=core.sync_seconds,
+            io_errors=core.io_errors,
+            damaged=len(core.index.damage),
+            unsaved=core.index.unsaved,
+            packs=len(core.index.packs),
+            device=core.space.device,
+        )
+
+    def damage(self) -> Sequence[Damage]:
+        """The places that did not match their checksums: quarantined, never deleted."""
+        return tuple(self._core.index.damage)
+
+    # --- the life of a store ---
+
+    async def run_background(self) -> None:
+        """Checkpoints, zeros ahead, trash, compaction, scrub: until cancelled."""
+        await self._upkeep.run()
+
+    async def checkpoint(self) -> None:
+        """Bring the index on disk up to date now."""
+        await self._core.checkpoint()
+
+    async def close(self) -> None:
+        """Finish what is queued, take a checkpoint, unlock. `run_background` was cancelled before."""
+        try:
+            await self._core.close()
+        finally:
+            self._lock.release()
+
+
+def _info(entry: Entry) -> ShardInfo:
+    return ShardInfo(entry.length, entry.crc, SHARD_LIVE if entry.state == LIVE else SHARD_TRASH)

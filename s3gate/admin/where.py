@@ -1,0 +1,114 @@
+"""`admin where BUCKET KEY`: parts, segments, shards, nodes and sizes of one object. Reads only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from s3gate.catalog.catalog import Catalog
+from s3gate.catalog.rows import ObjectRow
+from s3gate.geometry.extents import unpack
+from s3gate.geometry.ids import SLOTS, shard_id, turn_of
+from s3gate.store.errors import StoreError
+from s3gate.store.store import Store
+
+PARTS_AT_ONCE = 1000
+
+
+class NotThere(Exception):
+    """There is no such bucket or object."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardPlace:
+    """One of the six shards of a segment; `found` is what its node says of it."""
+
+    slot: int
+    shard_id: str
+    node_id: str
+    address: str
+    length: int
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentPlace:
+    """A segment and its shards in the order of their pieces."""
+
+    segment_id: str
+    group_id: int
+    length: int
+    shards: list[ShardPlace]
+
+
+@dataclass(frozen=True, slots=True)
+class PartPlace:
+    """A part and its segments; an object that was put whole has one part, numbered 0."""
+
+    part_number: int
+    size: int
+    segments: list[SegmentPlace]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPlace:
+    """Where an object is."""
+
+    bucket: str
+    key: str
+    size: int
+    etag: str
+    version: int
+    parts: list[PartPlace]
+
+
+async def where(catalog: Catalog, store: Store, bucket: str, key: str) -> ObjectPlace:
+    """Look the object up, and ask its nodes."""
+    found_bucket, row = await catalog.find_object(bucket, key.encode("utf-8", "surrogateescape"))
+    if row is None:
+        what = f"bucket {bucket}" if found_bucket is None else f"key {key} in bucket {bucket}"
+        raise NotThere(f"there is no {what}")
+    parts = await _parts(catalog, store, row)
+    return ObjectPlace(bucket, key, row.size, row.etag, row.version, parts)
+
+
+async def _parts(catalog: Catalog, store: Store, row: ObjectRow) -> list[PartPlace]:
+    if not row.part_count:
+        return [PartPlace(0, row.size, await _segments(store, row.layout_id, row.extents, row.size))]
+    manifest = await catalog.manifest(row.content_id)
+    listed = set(manifest.part_numbers)
+    found = []
+    for first in range(1, manifest.part_numbers[-1] + 1, PARTS_AT_ONCE):
+        for part in await catalog.part_extents(row.content_id, first, first + PARTS_AT_ONCE - 1):
+            if part.part_number in listed:
+                segments = await _segments(store, part.layout_id, part.extents, part.size)
+                found.append(PartPlace(part.part_number, part.size, segments))
+    return found
+
+
+async def _segments(store: Store, layout_id: int, extents: bytes, size: int) -> list[SegmentPlace]:
+    layout = store.fleet.layouts[layout_id]
+    found = []
+    for extent, length in zip(unpack(extents), layout.segment_lengths(size), strict=True):
+        nodes = store.fleet.groups[extent.group_id].nodes
+        shards = []
+        for position in range(SLOTS):
+            slot = (position + turn_of(extent.segment_id)) % SLOTS
+            one, wanted = shard_id(extent.segment_id, slot), layout.shard_length(length, position)
+            node = store.fleet.nodes.get(nodes[slot])
+            address = node.view.address if node is not None else "?"
+            state = await _state(store, nodes[slot], one, wanted)
+            shards.append(ShardPlace(slot, one.hex(), nodes[slot].hex(), address, wanted, state))
+        found.append(SegmentPlace(extent.segment_id.hex(), extent.group_id, length, shards))
+    return found
+
+
+async def _state(store: Store, node_id: bytes, shard: bytes, wanted: int) -> str:
+    if not wanted:
+        return "empty"
+    try:
+        known = await store.stat(node_id, shard)
+    except StoreError:
+        return "node does not answer"
+    if known is None:
+        return "missing"
+    return known.state if known.length == wanted else f"{known.state}, {known.length} bytes"

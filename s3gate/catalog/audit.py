@@ -1,0 +1,175 @@
+"""What `admin check` asks: which bytes the rows name, session by session, and whether rows agree with each other.
+
+Reads only, one statement at a time, never a snapshot of the whole: whoever compares with the nodes looks again at what
+seems wrong. All segments of one row have one writer, so the rows and the shards of a session belong together.
+It refuses to know nodes and what a segment looks like there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+from s3gate.catalog.connection import Statement
+from s3gate.catalog.limits import Limits
+from s3gate.catalog.parameters import BYTEA, INT4
+from s3gate.catalog.pool import Pool
+from s3gate.geometry.ids import SHARD_ID_BYTES, session_of, session_prefix
+
+PAGE_ROWS = 1000
+MAX_BROKEN = 1000
+
+NEXT_SESSION = Statement(
+    "audit_next_session",
+    """SELECT LEAST(
+         (SELECT content_id FROM object WHERE content_id >= $1 ORDER BY content_id LIMIT 1),
+         (SELECT part_id FROM part WHERE part_id >= $1 ORDER BY part_id LIMIT 1))""",
+    BYTEA,
+)
+# A copy is a second row of the same content: once is enough.
+OBJECTS = Statement(
+    "audit_objects",
+    """SELECT DISTINCT ON (content_id) content_id, size, layout_id, extents, true FROM object
+       WHERE content_id > $1 AND content_id < $2 AND part_count = 0 AND size > 0
+       ORDER BY content_id LIMIT $3""",
+    BYTEA,
+    BYTEA,
+    INT4,
+)
+# A part lives while its upload does, or while an object has the content that lists it.
+PARTS = Statement(
+    "audit_parts",
+    """SELECT p.part_id, p.size, p.layout_id, p.extents,
+              EXISTS (SELECT FROM upload u WHERE u.upload_id = p.upload_id)
+              OR EXISTS (SELECT FROM content c WHERE c.content_id = p.upload_id AND p.part_number = ANY (c.part_numbers)
+                         AND EXISTS (SELECT FROM object o WHERE o.content_id = c.content_id))
+       FROM part p WHERE p.part_id > $1 AND p.part_id < $2 AND p.size > 0 ORDER BY p.part_id LIMIT $3""",
+    BYTEA,
+    BYTEA,
+    INT4,
+)
+GARBAGE = Statement(
+    "audit_garbage",
+    """SELECT DISTINCT ON (content_id) content_id, 0::bigint, layout_id, extents, false FROM garbage
+       WHERE content_id > $1 AND content_id < $2 AND part_count = 0 AND length(extents) > 0
+       ORDER BY content_id LIMIT $3""",
+    BYTEA,
+    BYTEA,
+    INT4,
+)
+SESSIONS = Statement(
+    "audit_sessions", "SELECT session_id, extract(epoch FROM now() - closed_at)::double precision FROM session"
+)
+PARKED = Statement("audit_parked", "SELECT shard_ids FROM node_garbage WHERE node_id = $1", BYTEA)
+NO_CONTENT = Statement(
+    "audit_no_content",
+    """SELECT o.content_id FROM object o
+       WHERE o.part_count > 0 AND NOT EXISTS (SELECT FROM content c WHERE c.content_id = o.content_id) LIMIT $1""",
+    INT4,
+)
+NO_PART = Statement(
+    "audit_no_part",
+    """SELECT c.content_id FROM content c CROSS JOIN LATERAL unnest(c.part_numbers) AS n (part_number)
+       WHERE EXISTS (SELECT FROM object o WHERE o.content_id = c.content_id)
+         AND NOT EXISTS (SELECT FROM part p WHERE p.upload_id = c.content_id AND p.part_number = n.part_number)
+       LIMIT $1""",
+    INT4,
+)
+NO_BUCKET = Statement(
+    "audit_no_bucket",
+    """SELECT o.content_id FROM object o
+       WHERE NOT EXISTS (SELECT FROM bucket b WHERE b.bucket_id = o.bucket_id) LIMIT $1""",
+    INT4,
+)
+TOTALS = Statement(
+    "audit_totals",
+    """SELECT (SELECT count(*) FROM object), (SELECT count(*) FROM part), (SELECT count(*) FROM upload),
+              (SELECT count(*) FROM garbage), (SELECT count(*) FROM node_garbage)""",
+)
+
+
+class Reference(NamedTuple):
+    """Bytes that a row names. `alive` is false for what only waits for the collector (its size may be unknown)."""
+
+    first_id: bytes
+    size: int
+    layout_id: int
+    extents: bytes
+    alive: bool
+
+
+class Totals(NamedTuple):
+    """How many rows there are."""
+
+    objects: int
+    parts: int
+    uploads: int
+    garbage: int
+    parked: int
+
+
+class Audit:
+    """One connection of its own, for as long as a check takes."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @classmethod
+    async def open(cls, dsn: str) -> Audit:
+        """Connect. No session is opened: nothing is written."""
+        pool = Pool(dsn, Limits(), 1)
+        await pool.open()
+        return cls(pool)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._pool.close()
+
+    async def next_session(self, after: int) -> int | None:
+        """The next session whose bytes some row names; ids are not asked of the table of sessions, which forgets."""
+        rows = await self._pool.repeat(NEXT_SESSION, session_prefix(after + 1))
+        return None if rows[0][0] is None else session_of(rows[0][0])
+
+    async def references(self, session_id: int) -> AsyncIterator[Reference]:
+        """All bytes of a session that rows name: the living, and what waits for the collector."""
+        stop = session_prefix(session_id + 1)
+        for statement in (GARBAGE, PARTS, OBJECTS):
+            after = session_prefix(session_id)
+            while rows := await self._pool.repeat(statement, after, stop, PAGE_ROWS):
+                for row in rows:
+                    yield Reference._make(row)
+                after = rows[-1][0]
+
+    async def is_alive(self, first_id: bytes) -> bool:
+        """Whether a row still names this content or part, when looked at again."""
+        before = (int.from_bytes(first_id, "big") - 1).to_bytes(len(first_id), "big")
+        after = (int.from_bytes(first_id, "big") + 1).to_bytes(len(first_id), "big")
+        for statement in (OBJECTS, PARTS):
+            rows = await self._pool.repeat(statement, before, after, 1)
+            if rows and rows[0][4]:
+                return True
+        return False
+
+    async def sessions(self) -> dict[int, float | None]:
+        """For how many seconds each session has been closed; None: it is open and may be writing (law 4)."""
+        return {row[0]: row[1] for row in await self._pool.repeat(SESSIONS)}
+
+    async def parked(self, node_id: bytes) -> set[bytes]:
+        """Shards that wait to be deleted on a node."""
+        rows = await self._pool.repeat(PARKED, node_id)
+        return {ids[at : at + SHARD_ID_BYTES] for (ids,) in rows for at in range(0, len(ids), SHARD_ID_BYTES)}
+
+    async def broken_rows(self) -> list[tuple[str, bytes]]:
+        """Rows that name rows which are not there: what, and which content."""
+        found = []
+        for what, statement in (
+            ("an object without its content", NO_CONTENT),
+            ("a content without one of its parts", NO_PART),
+            ("an object without its bucket", NO_BUCKET),
+        ):
+            found += [(what, row[0]) for row in await self._pool.repeat(statement, MAX_BROKEN)]
+        return found
+
+    async def totals(self) -> Totals:
+        """For the head of the report."""
+        return Totals._make((await self._pool.repeat(TOTALS))[0])

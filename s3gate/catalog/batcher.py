@@ -1,0 +1,217 @@
+"""Natural batching: while batches are under way, requests that arrive are gathered and go as one.
+
+A lone request goes alone and at once; under load the cost of a statement is shared by all that wait for it. This
+file knows queues, keys and futures. It refuses to know SQL, and what a request means: `run` is given a list of
+items and answers each of them: with a value, with an exception to raise, with AGAIN, or with a future when the
+answer is known only later (law 6); then its key and its place are free at once.
+
+Rules (DESIGN, section 7): at most `lanes` batches are under way, on disjoint keys; a key occurs once in a batch.
+Requests for one key keep their order. When `run` raises Poisoned its items run again one by one, so that one bad
+item never fails its neighbours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from enum import Enum
+from typing import Final, Generic, TypeAlias, TypeVar
+
+from s3gate.catalog.errors import Unavailable
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class Again(Enum):
+    """The item lost a race: it joins the next batch."""
+
+    AGAIN = 1
+
+
+AGAIN: Final = Again.AGAIN
+
+
+class Poisoned(Exception):
+    """Nothing of the batch happened; the cause may lie in a single item."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class _Waiting(Generic[Item, Answer]):
+    __slots__ = ("future", "item", "key", "losses")
+
+    def __init__(self, item: Item, key: Hashable, future: asyncio.Future[Answer]) -> None:
+        self.item = item
+        self.key = key
+        self.future = future
+        self.losses = 0
+
+
+Outcome: TypeAlias = Answer | Exception | Again | asyncio.Future[Answer]
+Run = Callable[[list[Item]], Awaitable[Sequence[Outcome[Answer]]]]
+
+
+class Batcher(Generic[Item, Answer]):
+    """One queue and what is under way from it."""
+
+    def __init__(
+        self,
+        run: Run[Item, Answer],
+        *,
+        lanes: int,
+        rows: int,
+        waiting: int,
+        lost_races: int = 0,
+        settle_seconds: float = 0.0,
+        key: Callable[[Item], Hashable] | None = None,
+        refused: Callable[[Item], None] | None = None,
+    ) -> None:
+        self._run = run
+        self._free_lanes = lanes
+        self._rows = rows
+        self._most_waiting = waiting
+        self._lost_races = lost_races
+        self._settle_seconds = settle_seconds
+        self._key = key
+        self._refused = refused
+        self._loop = asyncio.get_running_loop()
+        self._ready: deque[_Waiting[Item, Answer]] = deque()
+        # Keys that are ready or under way, with the requests that wait for their turn behind them.
+        self._busy: dict[Hashable, deque[_Waiting[Item, Answer]]] = {}
+        self._count = 0
+        self._starting = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def submit(self, item: Item) -> Answer:
+        """Wait for the item's answer. Whoever stops waiting does not stop the item once it is under way."""
+        if self._count >= self._most_waiting:
+            self._refuse(item)
+            raise Unavailable("too many requests wait for Postgres")
+        self._count += 1
+        waiting: _Waiting[Item, Answer] = _Waiting(item, None, self._loop.create_future())
+        if self._key is None:
+            self._ready.append(waiting)
+        else:
+            self._queue_by_key(waiting, self._key(item))
+        if not self._starting and self._free_lanes:
+            # Later in this turn of the loop: what arrived together goes together.
+            self._starting = True
+            self._loop.call_soon(self._start)
+        return await waiting.future
+
+    async def drain(self) -> None:
+        """Wait until nothing waits and nothing is under way."""
+        while self._tasks or self._ready:
+            self._start()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _queue_by_key(self, waiting: _Waiting[Item, Answer], key: Hashable) -> None:
+        waiting.key = key
+        behind = self._busy.get(key)
+        if behind is None:
+            self._busy[key] = deque()
+            self._ready.append(waiting)
+        else:
+            behind.append(waiting)
+
+    def _start(self) -> None:
+        """Send off what is ready, as long as a lane is free."""
+        self._starting = False
+        ready = self._ready
+        while ready and self._free_lanes:
+            batch: list[_Waiting[Item, Answer]] = []
+            while ready and len(batch) < self._rows:
+                waiting = ready.popleft()
+                if waiting.future.done():
+                    self._finish(waiting, Unavailable("cancelled before it began"))
+                else:
+                    batch.append(waiting)
+            if batch:
+                self._free_lanes -= 1
+                task = self._loop.create_task(self._lane(batch))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _lane(self, batch: list[_Waiting[Item, Answer]]) -> None:
+        try:
+            outcomes = await self._outcomes(batch)
+        except Exception as error:
+            outcomes = [error] * len(batch)
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            if outcome is AGAIN:
+                waiting.losses += 1
+                if waiting.losses <= self._lost_races:
+                    self._ready.append(waiting)
+                    continue
+                outcome = Unavailable("lost too many races")
+            self._finish(waiting, outcome)
+        self._free_lanes += 1
+        self._start()
+
+    async def _outcomes(self, batch: list[_Waiting[Item, Answer]]) -> Sequence[Outcome[Answer]]:
+        try:
+            return await self._run([waiting.item for waiting in batch])
+        except Poisoned as poisoned:
+            if len(batch) == 1:
+                return [poisoned.cause]
+        outcomes: list[Outcome[Answer]] = []
+        for waiting in batch:
+            try:
+                outcomes.extend(await self._run([waiting.item]))
+            except Poisoned as poisoned:
+                outcomes.append(poisoned.cause)
+            except Exception as error:
+                outcomes.append(error)
+        return outcomes
+
+    def _finish(self, waiting: _Waiting[Item, Answer], outcome: Answer | Exception | asyncio.Future[Answer]) -> None:
+        self._count -= 1
+        if waiting.key is not None:
+            behind = self._busy[waiting.key]
+            if behind:
+                self._ready.append(behind.popleft())
+            else:
+                del self._busy[waiting.key]
+        if isinstance(outcome, asyncio.Future):
+            self._answer_later(waiting, outcome)
+        elif isinstance(outcome, Exception):
+            self._refuse(waiting.item)
+            if not waiting.future.done():
+                waiting.future.set_exception(outcome)
+        elif not waiting.future.done():
+            waiting.future.set_result(outcome)
+
+    def _answer_later(self, waiting: _Waiting[Item, Answer], truth: asyncio.Future[Answer]) -> None:
+        """The caller waits for so long; the item is refused only when the truth is known."""
+        timer = self._loop.call_later(self._settle_seconds, give_up, waiting.future)
+
+        def settle(truth: asyncio.Future[Answer]) -> None:
+            timer.cancel()
+            if truth.cancelled():
+                give_up(waiting.future)
+                return
+            error = truth.exception()
+            if error is not None:
+                self._refuse(waiting.item)
+            if waiting.future.done():
+                return
+            if error is not None:
+                waiting.future.set_exception(error)
+            else:
+                waiting.future.set_result(truth.result())
+
+        truth.add_done_callback(settle)
+
+    def _refuse(self, item: Item) -> None:
+        if self._refused is not None:
+            self._refused(item)
+
+
+def give_up(future: asyncio.Future[Answer]) -> None:
+    """Nobody can say in time what became of it."""
+    if not future.done():
+        future.set_exception(Unavailable("not settled in time"))

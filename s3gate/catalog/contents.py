@@ -1,0 +1,59 @@
+"""What completed uploads became: which parts a content has, and where the bytes of a part are.
+
+Contents never change (law 3), so manifests are remembered without asking again.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from itertools import accumulate
+
+from s3gate.catalog.connection import Statement
+from s3gate.catalog.errors import ObjectMissing
+from s3gate.catalog.limits import Limits
+from s3gate.catalog.parameters import BYTEA, INT4
+from s3gate.catalog.pool import Pool
+from s3gate.catalog.rows import Manifest, PartRow
+
+MANIFEST = Statement("content_manifest", "SELECT part_numbers, part_sizes FROM content WHERE content_id = $1", BYTEA)
+# Parts that Complete did not list may still lie between the others: the content says which count.
+PARTS = Statement(
+    "content_parts",
+    """SELECT p.upload_id, p.part_number, p.part_id, p.size, p.etag, p.checksum, p.modified_at, p.layout_id, p.extents
+       FROM content c
+       CROSS JOIN LATERAL unnest(c.part_numbers) AS n (part_number)
+       JOIN part p ON p.upload_id = c.content_id AND p.part_number = n.part_number
+       WHERE c.content_id = $1 AND n.part_number BETWEEN $2 AND $3
+       ORDER BY p.part_number""",
+    BYTEA,
+    INT4,
+    INT4,
+)
+
+
+class Contents:
+    """The table of contents."""
+
+    def __init__(self, pool: Pool, limits: Limits) -> None:
+        self._pool = pool
+        self._most = limits.manifest_cache_rows
+        self._known: OrderedDict[bytes, Manifest] = OrderedDict()
+
+    async def manifest(self, content_id: bytes) -> Manifest:
+        """The content's parts; ObjectMissing once it has been collected."""
+        known = self._known
+        if (manifest := known.get(content_id)) is not None:
+            known.move_to_end(content_id)
+            return manifest
+        rows = await self._pool.repeat(MANIFEST, content_id)
+        if not rows:
+            raise ObjectMissing
+        numbers, sizes = rows[0]
+        manifest = known[content_id] = Manifest(content_id, tuple(numbers), tuple(accumulate(sizes)))
+        if len(known) > self._most:
+            known.popitem(last=False)
+        return manifest
+
+    async def parts(self, content_id: bytes, first_part: int, last_part: int) -> list[PartRow]:
+        """The content's parts whose numbers lie between these two, in order."""
+        return [PartRow._make(row) for row in await self._pool.repeat(PARTS, content_id, first_part, last_part)]

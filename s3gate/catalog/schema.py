@@ -1,0 +1,51 @@
+"""Bringing schema.sql into a database that has none, and refusing one of another cluster or format.
+
+It knows nothing of what the tables mean. schema.sql is applied whole, in one transaction, or not at all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+FORMAT: Final = 1
+SCHEMA = Path(__file__).resolve().parents[2] / "schema.sql"
+
+
+class WrongDatabase(Exception):
+    """The database belongs to another cluster, or to another version of s3gate."""
+
+
+def apply(dsn: str) -> None:
+    """Make the tables where there are none. Two that begin at once end up with one set of them."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        if _is_applied(connection):
+            return
+        try:
+            with connection.transaction():
+                connection.execute(SCHEMA.read_bytes())
+        except (psycopg.errors.DuplicateTable, psycopg.errors.UniqueViolation):
+            # Another one was faster: its transaction has committed, or ours would still be waiting for it.
+            if not _is_applied(connection):
+                raise
+
+
+def adopt(dsn: str, cluster_id: bytes) -> None:
+    """Write the cluster's id into a new database, or compare it with the one that is there."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO cluster (cluster_id, format) VALUES (%s, %s) ON CONFLICT (only_row) DO NOTHING",
+            (cluster_id, FORMAT),
+        )
+        row = connection.execute("SELECT cluster_id, format FROM cluster").fetchone()
+    if row is None or row[1] != FORMAT:
+        raise WrongDatabase(f"this database has format {row and row[1]}; this s3gate reads format {FORMAT}")
+    if row[0] != cluster_id:
+        raise WrongDatabase(f"this database belongs to cluster {row[0].hex()}, the cluster key to {cluster_id.hex()}")
+
+
+def _is_applied(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
+    row = connection.execute("SELECT to_regclass('cluster') IS NOT NULL").fetchone()
+    return row is not None and bool(row[0])

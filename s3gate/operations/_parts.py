@@ -1,0 +1,28 @@
+"""The row of a part: shared by UploadPart and UploadPartCopy."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from s3gate.catalog.rows import PartRow, UploadRow
+
+if TYPE_CHECKING:
+    from s3gate.store.writer import Written
+
+
+def part_row(
+    upload: UploadRow, number: int, written: Written, size: int, etag: str, checksum: str, now: datetime
+) -> PartRow:
+    """The time is replaced by the catalog's own when the part is committed."""
+    return PartRow(
+        upload.upload_id,
+        number,
+        written.content_id,
+        size,
+        etag,
+        checksum,
+        now,
+        written.layout_id,
+        written.extents,
+    )

@@ -1,0 +1,16 @@
+"""ListObjectsV2: the listing that resumes behind an opaque token."""
+
+from __future__ import annotations
+
+from s3gate.operations._pages import page_of_keys
+from s3gate.operations._replies import xml
+from s3gate.operations.exchange import Call, Response
+from s3gate.s3 import listing, xml_pages
+
+
+async def list_objects_v2(call: Call) -> Response:
+    asked = listing.list_objects_v2(call.request.query)
+    page = await page_of_keys(call, asked.selection)
+    bucket = page.bucket
+    token = None if page.last is None else listing.encode_token(page.last)
+    return xml(xml_pages.list_objects_v2(asked, bucket.name, bucket.owner, page.keys, page.prefixes, token))

@@ -1,0 +1,20 @@
+"""ListParts: what of an upload has arrived, by which an interrupted client resumes."""
+
+from __future__ import annotations
+
+from s3gate.catalog.rows import PartRow
+from s3gate.operations._bucket import ROOT_ACCOUNT
+from s3gate.operations._replies import xml
+from s3gate.operations._uploads import find_upload
+from s3gate.operations.exchange import Call, Response
+from s3gate.s3 import listing, xml_pages
+
+
+async def list_parts(call: Call) -> Response:
+    asked = listing.list_parts(call.request.query)
+    upload = await find_upload(call)
+    rows: list[PartRow] = []
+    truncated = False
+    if asked.limit:
+        rows, truncated = await call.gate.catalog.list_parts(upload.upload_id, asked.after, asked.limit)
+    return xml(xml_pages.list_parts(asked, call.request.bucket, ROOT_ACCOUNT, upload, rows, truncated))

@@ -1,0 +1,30 @@
+"""UploadPart: one part of an upload, written like an object and committed beside its siblings."""
+
+from __future__ import annotations
+
+from s3gate.operations._parts import part_row
+from s3gate.operations._replies import etag_header
+from s3gate.operations._uploads import check_part_algorithm, find_upload
+from s3gate.operations._writing import body_length, write_body
+from s3gate.operations.exchange import Call, Response
+from s3gate.s3 import ranges
+from s3gate.s3.algorithms import Algorithm
+from s3gate.s3.conditions import refuse_conditions
+
+
+async def upload_part(call: Call) -> Response:
+    """A part that is sent again replaces the earlier one; the earlier bytes become garbage in the commit."""
+    gate, request = call.gate, call.request
+    number = ranges.part_number(request.query.get("partNumber") or "")
+    refuse_conditions(request.headers)
+    length = body_length(call)
+    upload = await find_upload(call)
+    check_part_algorithm(call, upload)
+    if upload.checksum_algorithm:
+        call.body.default_algorithm = Algorithm(upload.checksum_algorithm)
+    written, digests = await write_body(call, length, upload.group_id or None)
+    part = part_row(upload, number, written, length, digests.md5.hex(), digests.checksum, call.now)
+    await gate.catalog.put_part(upload, part)
+    algorithm, _, rest = digests.checksum.partition(":")
+    checksum = (f"x-amz-checksum-{algorithm.lower()}".encode(), rest.rpartition(":")[2].encode())
+    return Response(headers=[etag_header(part.etag), checksum])

@@ -1,0 +1,158 @@
+"""The headers that an object keeps: from a request into stored bytes, and out into a response.
+
+They are rendered once, when they are stored; a GET only splits them. The stored form is name, NUL, value,
+NUL, name …: no header holds a NUL. What every object has beside them (ETag, date) is added by `of_object`.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from s3gate.s3.errors import S3Error, invalid_argument
+from s3gate.s3.request import Headers, Query
+
+Pairs = list[tuple[bytes, bytes]]
+
+MAX_METADATA_BYTES = 2048
+DEFAULT_CONTENT_TYPE = b"binary/octet-stream"
+META_PREFIX = b"x-amz-meta-"
+REDIRECT = b"x-amz-website-redirect-location"
+
+_SYSTEM = (
+    b"cache-control",
+    b"content-disposition",
+    b"content-language",
+    b"expires",
+)
+_OVERRIDES = {
+    f"response-{name}": name.encode()
+    for name in (
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-type",
+        "expires",
+    )
+}
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
+_DAYS = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
+_MONTHS = (b"", *b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
+
+
+def stored(headers: Headers) -> bytes:
+    """What to keep of a PutObject, CreateMultipartUpload or replacing CopyObject. Raises S3Error."""
+    get = headers.get_bytes
+    fields = [b"content-type", (get(b"content-type") or b"").strip() or DEFAULT_CONTENT_TYPE]
+    for name in _SYSTEM:
+        value = get(name)
+        if value:
+            fields += (name, value.strip())
+    encoding = get(b"content-encoding")
+    if encoding:
+        encoding = _without_framing(encoding)
+        if encoding:
+            fields += (b"content-encoding", encoding)
+    redirect = get(REDIRECT)
+    if redirect is not None:
+        fields += (REDIRECT, _checked_redirect(redirect))
+    total = 0
+    for name, value in headers.items():
+        if name.startswith(META_PREFIX):
+            value = value.strip()
+            total += len(name) - len(META_PREFIX) + len(value)
+            fields += (name, _printable(value))
+    if total > MAX_METADATA_BYTES:
+        raise S3Error.of("MetadataTooLarge", Size=str(total), MaxSizeAllowed=str(MAX_METADATA_BYTES))
+    if _CONTROL(b"".join(fields)) is not None:
+        raise S3Error.of("InvalidRequest", "A header cannot contain control characters.")
+    return b"\0".join(fields)
+
+
+def pairs(stored: bytes) -> Pairs:
+    """The header pairs of a response, a fresh list."""
+    fields = stored.split(b"\0")
+    return list(zip(fields[::2], fields[1::2], strict=True)) if stored else []
+
+
+def of_object(stored: bytes, etag: str, modified_at: datetime) -> Pairs:
+    """What GET and HEAD answer of every object; length, range and checksum are the caller's."""
+    found = pairs(stored)
+    found.append((b"etag", b'"%b"' % etag.encode()))
+    found.append((b"last-modified", http_date(modified_at)))
+    found.append((b"accept-ranges", b"bytes"))
+    return found
+
+
+def override(found: Pairs, query: Query) -> Pairs:
+    """The headers with those replaced that `response-*` parameters name. The caller has seen a signature."""
+    if not query.raw:
+        return found
+    chosen: dict[bytes, bytes] = {}
+    for parameter, header in _OVERRIDES.items():
+        text = query.get(parameter)
+        if text is not None:
+            chosen[header] = _header_value(parameter, text)
+    if not chosen:
+        return found
+    return [pair for pair in found if pair[0] not in chosen] + list(chosen.items())
+
+
+def http_date(moment: datetime) -> bytes:
+    """As headers write it. Cut to the second; `moment` has a time zone."""
+    return _http_date(int(moment.timestamp()))
+
+
+@lru_cache(maxsize=4096)
+def _http_date(seconds: int) -> bytes:
+    when = datetime.fromtimestamp(seconds, UTC)
+    return b"%b, %02d %b %04d %02d:%02d:%02d GMT" % (
+        _DAYS[when.weekday()],
+        when.day,
+        _MONTHS[when.month],
+        when.year,
+        when.hour,
+        when.minute,
+        when.second,
+    )
+
+
+def _without_framing(encoding: bytes) -> bytes:
+    """Content-Encoding without aws-chunked, which is how the body came and not what the object is."""
+    if b"aws-chunked" not in encoding.lower():
+        return encoding.strip()
+    codings: Iterable[bytes] = (coding.strip() for coding in encoding.split(b","))
+    return b",".join([coding for coding in codings if coding and coding.lower() != b"aws-chunked"])
+
+
+def _checked_redirect(value: bytes) -> bytes:
+    value = value.strip()
+    if len(value) > MAX_METADATA_BYTES or not value.startswith((b"/", b"http://", b"https://")):
+        raise S3Error.of("InvalidRedirectLocation")
+    return value
+
+
+def _printable(value: bytes) -> bytes:
+    """A metadata value as a response can carry it: RFC 2047 when it is not ASCII."""
+    if value.isascii():
+        return value
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        value = value.decode("latin-1").encode()
+    return b"=?UTF-8?B?%b?=" % b64encode(value)
+
+
+def _header_value(parameter: str, text: str) -> bytes:
+    """A value from the query, which could hold anything: a line break would begin another header."""
+    if _CONTROL(text.encode()) is not None:
+        raise invalid_argument(parameter, text, "Header value cannot contain control characters.")
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        message = "Header value cannot be represented using ISO-8859-1."
+        raise invalid_argument(parameter, text, message) from None

@@ -1,0 +1,210 @@
+"""XML that clients send: three documents, parsed with everything dangerous switched off.
+
+Entities, DTDs, external references and huge trees are MalformedXML, never expanded and never fetched. The
+documents are accepted with S3's namespace and without. Whatever the bytes are, nothing but an S3Error leaves.
+Reading the body within the limits named here is the caller's part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lxml import etree
+
+from s3gate.s3.errors import S3Error
+from s3gate.s3.xml_out import NAMESPACE
+
+CREATE_BUCKET_LIMIT_BYTES = 64 * 1024
+DELETE_LIMIT_BYTES = 2 * 1024 * 1024
+COMPLETE_LIMIT_BYTES = 4 * 1024 * 1024
+
+DELETE_LIMIT_ENTRIES = 1000
+COMPLETE_LIMIT_PARTS = 10_000
+
+_PREFIX = f"{{{NAMESPACE}}}"
+
+# Both spellings of everything a Part may hold -> what it is (a checksum: its algorithm). Newer algorithms of
+# S3's model are read too, so that listing one that we do not compute is a mismatch and not malformed.
+_CHECKSUMS = (
+    "CRC32",
+    "CRC32C",
+    "CRC64NVME",
+    "SHA1",
+    "SHA256",
+    "SHA512",
+    "MD5",
+    "XXHASH64",
+    "XXHASH3",
+    "XXHASH128",
+)
+_PART_FIELDS = {
+    prefix + name: meaning
+    for prefix in ("", _PREFIX)
+    for name, meaning in [("PartNumber", "PartNumber"), ("ETag", "ETag")] + [(f"Checksum{a}", a) for a in _CHECKSUMS]
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BucketConfiguration:
+    """What CreateBucketConfiguration asks for; "" where it says nothing."""
+
+    location: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteEntry:
+    """One object of a Delete document. `refused` names an element that only other kinds of bucket know."""
+
+    key: bytes
+    version_id: str | None = None
+    etag: str | None = None
+    refused: str | None = None
+
+
+@dataclass(slots=True)
+class CompletedPart:
+    """One part as the client lists it: `checksums` maps an algorithm's name to the base64 it claims.
+
+    Not frozen only because ten thousand of them are made at once, and freezing triples what that costs.
+    """
+
+    part_number: int
+    etag: str
+    checksums: dict[str, str] = field(default_factory=dict)
+
+
+def malformed() -> S3Error:
+    """The one answer to a document that does not parse or does not fit the schema."""
+    return S3Error.of("MalformedXML")
+
+
+def create_bucket_configuration(data: bytes) -> BucketConfiguration:
+    """An empty body is a configuration that says nothing."""
+    if not data.strip():
+        return BucketConfiguration()
+    location = ""
+    for child in _root(data, "CreateBucketConfiguration"):
+        name = _local(child)
+        if name == "LocationConstraint":
+            location = _text(child)
+        elif name in ("Location", "Bucket", "Tags"):
+            raise S3Error.of("NotImplemented", f"CreateBucketConfiguration with {name} is not implemented")
+        else:
+            raise malformed()
+    return BucketConfiguration(location)
+
+
+def delete(data: bytes) -> tuple[list[DeleteEntry], bool]:
+    """The entries and whether only failures are to be reported. One to a thousand entries, or MalformedXML."""
+    entries: list[DeleteEntry] = []
+    quiet = False
+    for child in _root(data, "Delete"):
+        name = _local(child)
+        if name == "Object":
+            entries.append(_delete_entry(child))
+        elif name == "Quiet":
+            quiet = _boolean(_text(child))
+        else:
+            raise malformed()
+    if not 1 <= len(entries) <= DELETE_LIMIT_ENTRIES:
+        raise malformed()
+    return entries, quiet
+
+
+def _delete_entry(element: etree._Element) -> DeleteEntry:
+    values: dict[str, str] = {}
+    for child in element:
+        values[_local(child)] = child.text or ""
+    key = values.pop("Key", "")
+    version_id = values.pop("VersionId", None)
+    etag = values.pop("ETag", None)
+    refused = next((name for name in ("LastModifiedTime", "Size") if name in values), None)
+    if not key or values.keys() - {"LastModifiedTime", "Size"}:
+        raise malformed()
+    return DeleteEntry(_utf8(key), version_id, etag, refused)
+
+
+def complete_multipart_upload(data: bytes) -> list[CompletedPart]:
+    """The parts in the order in which they were listed: one to ten thousand, or MalformedXML."""
+    root = _root(data, "CompleteMultipartUpload")
+    if not 1 <= len(root) <= COMPLETE_LIMIT_PARTS:
+        raise malformed()
+    return [_completed_part(child) for child in root]
+
+
+def _completed_part(element: etree._Element) -> CompletedPart:
+    if _local(element) != "Part":
+        raise malformed()
+    number, etag = -1, ""
+    checksums: dict[str, str] = {}
+    known = _PART_FIELDS
+    for child in element:
+        field_name = known.get(child.tag)
+        text = (child.text or "").strip()
+        if field_name == "PartNumber":
+            number = _integer(text)
+        elif field_name == "ETag":
+            etag = text
+        elif field_name is not None:
+            checksums[field_name] = text
+        else:
+            raise malformed()
+    if number < 0 or not etag:
+        raise malformed()
+    return CompletedPart(number, etag, checksums)
+
+
+def _root(data: bytes, expected: str) -> etree._Element:
+    # A parser per document: lxml's parsers are not to be shared between threads, and building one is cheap.
+    # The encoding is forced, so that no declaration can smuggle markup past in another one.
+    parser = etree.XMLParser(
+        encoding="utf-8",
+        resolve_entities=False,
+        load_dtd=False,
+        no_network=True,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    try:
+        root = etree.fromstring(data, parser)
+    except (etree.XMLSyntaxError, ValueError):
+        raise malformed() from None
+    if root is None or root.getroottree().docinfo.internalDTD is not None or _local(root) != expected:
+        raise malformed()
+    return root
+
+
+def _local(element: etree._Element) -> str:
+    """The name without S3's namespace. Another namespace, or an entity in an element's place, is malformed."""
+    tag = element.tag
+    if not isinstance(tag, str):
+        raise malformed()
+    if tag[0] != "{":
+        return tag
+    if not tag.startswith(_PREFIX):
+        raise malformed()
+    return tag[len(_PREFIX) :]
+
+
+def _text(element: etree._Element) -> str:
+    return (element.text or "").strip()
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise malformed() from None
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in ("true", "false", "1", "0"):
+        raise malformed()
+    return text.lower() in ("true", "1")
+
+
+def _integer(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
+        raise malformed()
+    return int(text)

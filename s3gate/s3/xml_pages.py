@@ -1,0 +1,226 @@
+"""Pages of listings as XML: keys, versions, uploads and parts, in the order of AWS's documents.
+
+A page of 1,000 keys is the hottest document of an object store: one formatted string per entry, no tree.
+Like `xml_out` this knows element names only; entries are whatever has the few attributes that are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from s3gate.s3.listing import ListObjects, ListObjectsV2, ListParts, ListUploads, ListVersions, Selection
+from s3gate.s3.xml_out import (
+    checksum_value_xml,
+    checksum_xml,
+    common_prefixes,
+    document,
+    element,
+    encoded_key,
+    owner_xml,
+    timestamp,
+)
+
+
+class KeyEntry(Protocol):
+    """A key of a page."""
+
+    @property
+    def key(self) -> bytes: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def etag(self) -> str: ...
+    @property
+    def modified_at(self) -> datetime: ...
+    @property
+    def checksum(self) -> str: ...
+
+
+class UploadEntry(Protocol):
+    """An upload of a page."""
+
+    @property
+    def upload_id(self) -> bytes: ...
+    @property
+    def key(self) -> bytes: ...
+    @property
+    def initiated_at(self) -> datetime: ...
+    @property
+    def checksum_algorithm(self) -> str: ...
+    @property
+    def checksum_type(self) -> str: ...
+
+
+class PartEntry(Protocol):
+    """A part of a page."""
+
+    @property
+    def part_number(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def etag(self) -> str: ...
+    @property
+    def checksum(self) -> str: ...
+    @property
+    def modified_at(self) -> datetime | None: ...
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _head(bucket: str, asked: Selection, truncated: bool, limit_name: str) -> str:
+    """What every page of keys begins with."""
+    delimiter = f"<Delimiter>{encoded_key(asked.delimiter, asked.url)}</Delimiter>" if asked.delimiter else ""
+    return (
+        element("Bucket" if limit_name == "MaxUploads" else "Name", bucket)
+        + f"<Prefix>{encoded_key(asked.prefix, asked.url)}</Prefix>"
+        f"<{limit_name}>{asked.limit}</{limit_name}>{delimiter}"
+        f"{'<EncodingType>url</EncodingType>' if asked.url else ''}"
+        f"<IsTruncated>{_flag(truncated)}</IsTruncated>"
+    )
+
+
+def _contents(entries: Iterable[KeyEntry], url: bool, owner: str) -> str:
+    """The keys of a page. Entity tags are hex, so they go as they are; the rest is as `xml_out` writes it."""
+    after_size = f"</Size>{owner}<StorageClass>STANDARD</StorageClass></Contents>"
+    encode, when, how = encoded_key, timestamp, checksum_xml
+    return "".join(
+        [
+            f"<Contents><Key>{encode(entry.key, url)}</Key><LastModified>{when(entry.modified_at)}</LastModified>"
+            f"<ETag>&quot;{entry.etag}&quot;</ETag>{how(entry.checksum)}<Size>{entry.size}{after_size}"
+            for entry in entries
+        ]
+    )
+
+
+def list_objects(
+    asked: ListObjects,
+    bucket: str,
+    owner: str,
+    keys: Sequence[KeyEntry],
+    prefixes: Sequence[bytes],
+    last: bytes | None,
+) -> bytes:
+    """V1. `last` is the last entry of a truncated page; NextMarker exists only beside a delimiter."""
+    choice = asked.selection
+    url = choice.url
+    parts = [_head(bucket, choice, last is not None, "MaxKeys")]
+    parts.append(f"<Marker>{encoded_key(asked.marker, url)}</Marker>")
+    if last is not None and choice.delimiter:
+        parts.append(f"<NextMarker>{encoded_key(last, url)}</NextMarker>")
+    parts += [_contents(keys, url, owner_xml(owner)), common_prefixes(prefixes, url)]
+    return document("ListBucketResult", parts)
+
+
+def list_objects_v2(
+    asked: ListObjectsV2,
+    bucket: str,
+    owner: str,
+    keys: Sequence[KeyEntry],
+    prefixes: Sequence[bytes],
+    next_token: str | None,
+) -> bytes:
+    """V2: KeyCount counts keys and prefixes, and the owner comes only when it was asked for."""
+    choice = asked.selection
+    url = choice.url
+    parts = [_head(bucket, choice, next_token is not None, "MaxKeys")]
+    parts.append(f"<KeyCount>{len(keys) + len(prefixes)}</KeyCount>")
+    if asked.start_after is not None:
+        parts.append(f"<StartAfter>{encoded_key(asked.start_after, url)}</StartAfter>")
+    parts += [element("ContinuationToken", asked.token), element("NextContinuationToken", next_token)]
+    shown = owner_xml(owner) if asked.fetch_owner else ""
+    parts += [_contents(keys, url, shown), common_prefixes(prefixes, url)]
+    return document("ListBucketResult", parts)
+
+
+def list_object_versions(
+    asked: ListVersions,
+    bucket: str,
+    owner: str,
+    keys: Sequence[KeyEntry],
+    prefixes: Sequence[bytes],
+    last: tuple[bytes, str] | None,
+) -> bytes:
+    """Every object as its null version. `last` is (key or prefix, version id or "") of a truncated page."""
+    choice = asked.selection
+    url = choice.url
+    parts = [_head(bucket, choice, last is not None, "MaxKeys")]
+    parts.append(f"<KeyMarker>{encoded_key(asked.key_marker, url)}</KeyMarker>")
+    parts.append(element("VersionIdMarker", asked.version_id_marker))
+    if last is not None:
+        parts.append(f"<NextKeyMarker>{encoded_key(last[0], url)}</NextKeyMarker>")
+        parts.append(element("NextVersionIdMarker", last[1] or None))
+    shown = owner_xml(owner)
+    for entry in keys:
+        parts.append(
+            f"<Version><Key>{encoded_key(entry.key, url)}</Key><VersionId>null</VersionId>"
+            f"<IsLatest>true</IsLatest><LastModified>{timestamp(entry.modified_at)}</LastModified>"
+            f"<ETag>&quot;{entry.etag}&quot;</ETag>{checksum_xml(entry.checksum)}<Size>{entry.size}</Size>"
+            f"{shown}<StorageClass>STANDARD</StorageClass></Version>"
+        )
+    parts.append(common_prefixes(prefixes, url))
+    return document("ListVersionsResult", parts)
+
+
+def list_multipart_uploads(
+    asked: ListUploads,
+    bucket: str,
+    owner: str,
+    uploads: Sequence[UploadEntry],
+    prefixes: Sequence[bytes],
+    last: tuple[bytes, str] | None,
+) -> bytes:
+    """Uploads under way. `last` is (key or prefix, upload id or "") of a truncated page."""
+    choice = asked.selection
+    url = choice.url
+    parts = [_head(bucket, choice, last is not None, "MaxUploads")]
+    parts.append(f"<KeyMarker>{encoded_key(asked.key_marker, url)}</KeyMarker>")
+    parts.append(element("UploadIdMarker", asked.upload_id_marker))
+    if last is not None:
+        parts.append(f"<NextKeyMarker>{encoded_key(last[0], url)}</NextKeyMarker>")
+        parts.append(element("NextUploadIdMarker", last[1]))
+    shown = owner_xml(owner, "Initiator") + owner_xml(owner)
+    for entry in uploads:
+        parts.append(
+            f"<Upload><Key>{encoded_key(entry.key, url)}</Key><UploadId>{entry.upload_id.hex()}</UploadId>{shown}"
+            f"<StorageClass>STANDARD</StorageClass><Initiated>{timestamp(entry.initiated_at)}</Initiated>"
+            f"{element('ChecksumAlgorithm', entry.checksum_algorithm or None)}"
+            f"{element('ChecksumType', entry.checksum_type or None)}</Upload>"
+        )
+    parts.append(common_prefixes(prefixes, url))
+    return document("ListMultipartUploadsResult", parts)
+
+
+def list_parts(
+    asked: ListParts,
+    bucket: str,
+    owner: str,
+    upload: UploadEntry,
+    parts: Sequence[PartEntry],
+    truncated: bool,
+) -> bytes:
+    """Parts of one upload, by number. AWS says NextPartNumberMarker even on the last page."""
+    last = parts[-1].part_number if parts else 0
+    lines = [
+        element("Bucket", bucket),
+        f"<Key>{encoded_key(upload.key, False)}</Key><UploadId>{upload.upload_id.hex()}</UploadId>",
+        owner_xml(owner, "Initiator"),
+        owner_xml(owner),
+        "<StorageClass>STANDARD</StorageClass>",
+        element("ChecksumAlgorithm", upload.checksum_algorithm or None),
+        element("ChecksumType", upload.checksum_type or None),
+        f"<PartNumberMarker>{asked.after}</PartNumberMarker><NextPartNumberMarker>{last}</NextPartNumberMarker>",
+        f"<MaxParts>{asked.limit}</MaxParts><IsTruncated>{_flag(truncated)}</IsTruncated>",
+    ]
+    for part in parts:
+        modified = "" if part.modified_at is None else timestamp(part.modified_at)
+        lines.append(
+            f"<Part><PartNumber>{part.part_number}</PartNumber><LastModified>{modified}</LastModified>"
+            f"<ETag>&quot;{part.etag}&quot;</ETag><Size>{part.size}</Size>"
+            f"{checksum_value_xml(part.checksum, kind=False)}</Part>"
+        )
+    return document("ListPartsResult", lines)

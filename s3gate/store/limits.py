@@ -1,0 +1,43 @@
+"""The limits of the store room, with units in their names (law 9). Built once from the settings."""
+
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+
+SLICE_SECONDS = 0.010
+"""One-piece segments go to one node for this long, so that its group commits are full (FACTS: half the cost)."""
+SLICE_BYTES = 1 * MIB
+"""... or until so many bytes went there."""
+CACHED_SHARD_BYTES = 64 * 1024
+"""Shards up to this length are read whole and cached."""
+READ_AHEAD_ROWS = 2
+"""Rows that a download has under way beyond the one it is sending."""
+REQUEST_ATTEMPTS = 4
+"""How often a request is sent again because its connection was an old one or the node has been started again."""
+READ_ATTEMPTS = 3
+"""How often a shard is asked for again when what arrived does not match its checksum."""
+SUSPECT_SECONDS = 10.0
+DOWN_SECONDS = 30.0
+"""Age of a heartbeat after which a node counts as suspect, and as down (DESIGN section 6)."""
+PROBE_SECONDS = 0.1
+PROBE_MOST_SECONDS = 1.0
+"""How often a node that failed is asked for its health: first soon, then once a second."""
+REFUSED_SECONDS = 2.0
+"""How long no write goes to a node that refused or spoilt one, before its heartbeat is believed again."""
+TICK_SECONDS = 1.0
+"""The resolution of stall timeouts."""
+ANSWER_BYTES = 2 * MIB
+"""The longest body of an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLimits:
+    """What an operator may set; the defaults are those of the settings."""
+
+    placement: str = "load"
+    cache_bytes: int = 64 * MIB
+    write_wait_seconds: float = 10.0
+    read_wait_seconds: float = 10.0
+    connect_seconds: float = 2.0
+    stall_seconds: float = 15.0
+    connections_per_node: int = 256

@@ -1,0 +1,78 @@
+"""Keeps the store's picture of the fleet fresh: nodes, groups and layouts, read from the catalog every second.
+
+It also says when a node joined: groups are planned at once, so that the node takes writes within seconds. It knows
+neither HTTP nor how groups are chosen; planning is a pure function that the catalog applies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from time import monotonic
+from typing import TYPE_CHECKING, cast
+
+from s3gate.catalog.errors import CatalogError
+from s3gate.geometry.placement import NodeView
+from s3gate.geometry.plan import plan_groups
+from s3gate.web.app import Readiness
+
+if TYPE_CHECKING:
+    from s3gate.catalog.catalog import Catalog
+    from s3gate.catalog.rows import NodeRow
+    from s3gate.store.store import Store
+
+log = logging.getLogger("s3gate.web")
+
+POLL_SECONDS = 1.0
+STALE_SECONDS = 3.0
+"""After so long without an answer Postgres counts as unreachable for readiness."""
+
+
+class FleetWatch:
+    """One per process. `run` is its loop and ends by being cancelled."""
+
+    def __init__(self, catalog: Catalog, store: Store) -> None:
+        self._catalog = catalog
+        self._store = store
+        self._answered_at = float("-inf")
+        self._poke = asyncio.Event()
+
+    async def refresh(self) -> None:
+        """Reads the fleet now. Raises what the catalog raises."""
+        nodes, groups = await self._catalog.fleet()
+        layouts = await self._catalog.layouts()
+        self._store.update(_views(nodes), groups, layouts)
+        self._answered_at = monotonic()
+
+    async def node_joined(self) -> None:
+        """Plans groups with the new node. Another gate may do the same: the catalog applies one plan at a time."""
+        await self._catalog.apply_groups(lambda nodes, groups: plan_groups(_views(nodes), groups))
+        self._poke.set()
+
+    async def run(self) -> None:
+        """Reads the fleet for ever; a failure is said once and tried again."""
+        silent = False
+        while True:
+            try:
+                await self.refresh()
+                silent = False
+            except CatalogError as error:
+                if not silent:
+                    log.warning("the fleet cannot be read: %s", error)
+                silent = True
+            try:
+                await asyncio.wait_for(self._poke.wait(), POLL_SECONDS)
+            except TimeoutError:
+                continue
+            self._poke.clear()
+
+    def readiness(self) -> Readiness:
+        """Whether a PUT would be accepted, from what is known: nobody is asked."""
+        view = self._store.local_view()
+        fresh = monotonic() - self._answered_at < STALE_SECONDS
+        return Readiness(fresh and self._catalog.is_connected, view.nodes_up, view.groups_writable)
+
+
+def _views(nodes: list[NodeRow]) -> list[NodeView]:
+    """Rows have everything that a view has, under the same names; the two rooms do not know each other."""
+    return cast("list[NodeView]", nodes)

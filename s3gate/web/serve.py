@@ -1,0 +1,184 @@
+"""A gate from its start to its end: opens what it needs, serves two ports, stops in order.
+
+    allocator -> catalog (a session) -> store -> fleet -> S3 port and internal port -> one line on stdout
+    SIGTERM   -> no new connections -> requests finish -> session closed -> connections to nodes closed
+
+Everything that lives as long as the process is made here, and only here; the rest receives it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from chunkd import wire
+from s3gate.catalog import schema
+from s3gate.catalog.catalog import Catalog
+from s3gate.catalog.limits import Limits as CatalogLimits
+from s3gate.gate import Gate
+from s3gate.s3.credentials import Credential
+from s3gate.store.budget import Budget
+from s3gate.store.limits import StoreLimits
+from s3gate.store.store import Store
+from s3gate.web.access_log import AccessLog
+from s3gate.web.app import make_app
+from s3gate.web.cycle import Application
+from s3gate.web.dispatch import dispatch_table
+from s3gate.web.door import Door
+from s3gate.web.fleet_watch import FleetWatch
+from s3gate.web.internal import Internal
+from s3gate.web.limits import Limits
+from s3gate.web.listeners import Server, listening_socket, make_server
+from s3gate.web.meters import Meters, Sample
+from s3gate.web.tuning import tune_allocator, tune_collector
+
+if TYPE_CHECKING:
+    from s3gate.settings import Settings
+
+log = logging.getLogger("s3gate.web")
+
+KIND = "gate"
+CANCELLED_SECONDS = 0.2
+CLOSE_SECONDS = 0.5
+"""How long closing the session may take: one that is not closed is closed by a worker later."""
+
+
+def run(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT, on the fastest event loop there is."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    uvloop.run(serve(settings))
+
+
+async def serve(settings: Settings, stop: asyncio.Event | None = None) -> None:
+    """Serves until `stop` is set, or a signal sets it."""
+    stop = _stopped_by_signals() if stop is None else stop
+    tune_allocator()
+    key = wire.ClusterKey.parse(settings.cluster_key_text())
+    async with contextlib.AsyncExitStack() as stack:
+        await asyncio.to_thread(schema.apply, settings.database_url)
+        await asyncio.to_thread(schema.adopt, settings.database_url, key.cluster_id)
+        gate, watch = await _open_gate(settings, key, stack)
+        meters, access_log = Meters(), AccessLog(settings.access_log) if settings.access_log else None
+        background = [watch.run()] if access_log is None else [watch.run(), access_log.run()]
+        for work in background:
+            stack.push_async_callback(_cancel, asyncio.create_task(work))
+        door = Door(gate, dispatch_table(), meters, access_log)
+        app = make_app(door, watch.readiness, _samples(gate, meters))
+        internal = Internal(gate.catalog, key.derive(wire.INTERNAL_PURPOSE), time.time, watch.node_joined)
+        await _serve_ports(settings, app, internal, stop)
+
+
+async def _open_gate(
+    settings: Settings, key: wire.ClusterKey, stack: contextlib.AsyncExitStack
+) -> tuple[Gate, FleetWatch]:
+    catalog_limits = CatalogLimits.for_session_timeout(settings.session_timeout_seconds)
+    catalog = await Catalog.open(settings.database_url, kind=KIND, limits=catalog_limits)
+    stack.push_async_callback(_close_catalog, catalog)
+    layout = await catalog.find_or_make_layout(
+        settings.layout, settings.unit_bytes, settings.floor_bytes, settings.segment_bytes
+    )
+    budget = Budget(settings.body_budget_bytes)
+    limits = StoreLimits(
+        placement=settings.placement,
+        cache_bytes=settings.cache_bytes,
+        write_wait_seconds=settings.write_wait_seconds,
+        read_wait_seconds=settings.read_wait_seconds,
+    )
+    store = Store(key, limits, catalog.ids, time.time, layout=layout, budget=budget)
+    stack.push_async_callback(store.close)
+    watch = FleetWatch(catalog, store)
+    with contextlib.suppress(Exception):  # its loop will say so if it goes on failing
+        await watch.refresh()
+    return Gate(settings, catalog, store, budget, _root_only(settings)), watch
+
+
+def _root_only(settings: Settings) -> Callable[[str], Credential | None]:
+    """The one key pair there is so far; without one, nobody is let in."""
+    if not settings.root_access_key:
+        return lambda _: None
+    root = Credential(settings.root_access_key, settings.root_secret_key)
+    return {root.access_key: root}.get
+
+
+async def _serve_ports(settings: Settings, app: Application, internal: Internal, stop: asyncio.Event) -> None:
+    limits = Limits()
+    public = listening_socket(settings.listen, settings.listen_fd)
+    private = listening_socket(settings.internal_listen, settings.internal_fd)
+    servers = [make_server(app, limits, settings.tls_cert, settings.tls_key), make_server(internal, limits)]
+    serving = [
+        asyncio.create_task(server.serve(sockets=[listener]))
+        for server, listener in zip(servers, (public, private), strict=True)
+    ]
+    for server, task in zip(servers, serving, strict=True):
+        await server.wait_started(task)
+    tune_collector()
+    scheme = "https" if settings.tls_cert else "http"
+    _announce(scheme, public.getsockname(), private.getsockname())
+    waiting = asyncio.create_task(stop.wait())
+    await asyncio.wait([waiting, *serving], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    await _stop(servers, serving)
+
+
+def _announce(scheme: str, public: tuple[str, int], private: tuple[str, int]) -> None:
+    """The line by which a supervisor knows that connections are accepted, and where."""
+    line = {"ready": True, "s3": f"{scheme}://{public[0]}:{public[1]}", "internal": f"{private[0]}:{private[1]}"}
+    print(json.dumps(line), flush=True)
+
+
+async def _stop(servers: Iterable[Server], serving: Iterable[asyncio.Task[None]]) -> None:
+    for server in servers:
+        server.should_exit = True
+    outcomes = await asyncio.gather(*serving, return_exceptions=True)
+    for server in servers:
+        await server.wait_ended(CANCELLED_SECONDS)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+def _stopped_by_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def _close_catalog(catalog: Catalog) -> None:
+    try:
+        await asyncio.wait_for(catalog.close(), CLOSE_SECONDS)
+    except Exception as error:
+        log.warning("the session was not closed, a worker will do it: %r", error)
+
+
+def _samples(gate: Gate, meters: Meters) -> Callable[[], Iterable[Sample]]:
+    """The metrics page: the door's counters, and what the other rooms know of themselves."""
+
+    def collect() -> Iterable[Sample]:
+        yield from meters.samples()
+        budget, view = gate.budget, gate.store.local_view()
+        yield Sample("s3gate_body_budget_bytes", "Bytes that bodies may hold.", "gauge", budget.total)
+        yield Sample("s3gate_body_budget_free_bytes", "Of them, held by nobody.", "gauge", budget.free)
+        yield Sample("s3gate_body_budget_waiting", "Bodies that wait for theirs.", "gauge", budget.waiting)
+        yield Sample("s3gate_nodes", "Nodes known.", "gauge", view.nodes)
+        yield Sample("s3gate_nodes_up", "Nodes with a fresh heartbeat.", "gauge", view.nodes_up)
+        yield Sample("s3gate_groups", "Groups that may take writes.", "gauge", view.groups)
+        yield Sample("s3gate_groups_writable", "Groups that do now.", "gauge", view.groups_writable)
+
+    return collect

@@ -1,0 +1,94 @@
+"""The sweep: shards that no row names, of sessions that have been closed (law 4).
+
+An open session's shard without a row may be a write under way; a closed one's can never become visible any more,
+because closing raised its fence. So: close the sessions nobody hears of, list each closed session's shards by its
+prefix, node by node, and trash those whose segment no row names. A session is forgotten when every node has been
+swept some time after the closing, for a gate that was stopped may have had a PUT on the wire.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from s3gate.catalog.rows import SessionRow
+from s3gate.geometry.ids import ID_BYTES, session_prefix
+from s3gate.store.errors import StoreError
+from s3gate.workers.disposal import trash
+from s3gate.workers.groups import refresh_fleet
+from s3gate.workers.workshop import LIST_LINES, Workshop
+
+FORGET_SECONDS = 3600.0
+"""Longer than a signature lives (chunkd/wire.py): what arrives later is refused by the node."""
+
+
+async def close_stale_sessions(shop: Workshop) -> bool:
+    """Close the sessions that have not been heard of for as long as the setting says."""
+    await shop.catalog.close_stale_sessions(shop.settings.session_timeout_seconds)
+    return False
+
+
+class Sweeper:
+    """Remembers which sessions were swept once, so that those that wait to be forgotten are not swept all the time."""
+
+    def __init__(self) -> None:
+        self._swept: set[int] = set()
+
+    async def sweep(self, shop: Workshop) -> bool:
+        """One closed session."""
+        for session in await shop.catalog.closed_sessions():
+            last = _age_seconds(session) > FORGET_SECONDS
+            if session.session_id in self._swept and not last:
+                continue
+            if await sweep_session(shop, session.session_id):
+                self._swept.add(session.session_id)
+                if last:
+                    await shop.catalog.forget_session(session.session_id)
+                    self._swept.discard(session.session_id)
+                return True
+        return False
+
+
+def _age_seconds(session: SessionRow) -> float:
+    """By the clock of this machine against Postgres': an hour is long enough for both to be a little wrong."""
+    assert session.closed_at is not None
+    return (datetime.now(UTC) - session.closed_at).total_seconds()
+
+
+async def sweep_session(shop: Workshop, session_id: int) -> bool:
+    """True when every node was swept; what a node that is down has is swept another time."""
+    # Every node that ever joined, those of a moment ago included: what is not asked must not be forgotten.
+    await refresh_fleet(shop)
+    complete = bool(shop.store.fleet.nodes)
+    for node_id in list(shop.store.fleet.nodes):
+        try:
+            await _sweep_node(shop, session_id, node_id)
+        except StoreError:
+            complete = False
+    return complete
+
+
+async def _sweep_node(shop: Workshop, session_id: int, node_id: bytes) -> None:
+    prefix, after, more = session_prefix(session_id), b"", True
+    while more:
+        page, more = await shop.store.list_shards(node_id, prefix, after, LIST_LINES)
+        if not page:
+            return
+        after = page[-1].shard_id
+        segments = sorted({shard.shard_id[:ID_BYTES] for shard in page})
+        named = await _named(shop, session_id, segments[0], segments[-1])
+        orphans = [shard.shard_id for shard in page if shard.shard_id[:ID_BYTES] not in named]
+        if orphans and not await trash(shop, node_id, orphans):
+            raise StoreError("the node went away")
+
+
+async def _named(shop: Workshop, session_id: int, first: bytes, last: bytes) -> set[bytes]:
+    """The segments from `first` to `last` that rows name."""
+    named: set[bytes] = set()
+    after = (int.from_bytes(first, "big") - 1).to_bytes(ID_BYTES, "big")
+    while after < last:
+        page = await shop.catalog.referenced_ids(session_id, after, LIST_LINES)
+        named.update(page)
+        if len(page) < LIST_LINES:
+            break
+        after = page[-1]
+    return named

@@ -1,0 +1,38 @@
+"""What every worker gets: the catalog, the store and the settings, in one typed value.
+
+It decides nothing. A unit of work is a coroutine over a `Workshop` that says whether there is more of it: it does
+one bounded piece, may be run twice, and may be killed anywhere (law 10).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from s3gate.catalog.catalog import Catalog
+from s3gate.settings import Settings
+from s3gate.store.store import Store
+
+GARBAGE_ROWS = 256
+"""Contents that one unit collects."""
+PART_ROWS = 500
+"""Parts of one content that are expanded at a time."""
+SEGMENTS_AT_ONCE = 1000
+"""Segments that one round of deletions has, six shards each."""
+PARKED_ROWS = 16
+"""Parked rows, up to 4096 shards each, that one unit delivers to a node."""
+UPLOAD_ROWS = 100
+LIST_LINES = 5000
+"""Shards of a session that one page of a node's list brings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """The context of every unit."""
+
+    catalog: Catalog
+    store: Store
+    settings: Settings
+
+
+Unit = Callable[[Workshop], Awaitable[bool]]

@@ -1,0 +1,180 @@
+-- The truth of s3gate: what exists, which of it is visible, and who still needs which bytes.
+--
+-- Plain SQL on purpose: no triggers, procedures, advisory locks, sequences on a hot path, nor anything that depends
+-- on a collation, so that it runs on any Postgres (13 or later) and on a distributed one that speaks its protocol.
+-- Foreign keys are left out on purpose: they are triggers, one more locked row per write, and every commit
+-- already holds its bucket's or upload's row. Bytes that come from clients are bytea: a NUL or a lone surrogate
+-- must not fail a statement. Ids are 16 bytes: session, counter, turn (geometry/ids.py).
+-- Locks are taken in one order: session, bucket, upload, object, part, content.
+
+-- One row: which cluster this database belongs to, and the format of its tables.
+CREATE TABLE cluster (
+    only_row    boolean PRIMARY KEY DEFAULT true CHECK (only_row),  -- a second row cannot exist
+    cluster_id  bytea NOT NULL CHECK (length(cluster_id) = 16),     -- a gate with another cluster's key is refused
+    format      integer NOT NULL                                    -- a gate of another format is refused
+);
+
+-- One run of a gate or worker. Commits hold its row FOR KEY SHARE; raising the fence waits for them (law 6).
+CREATE TABLE session (
+    session_id  bigint PRIMARY KEY CHECK (session_id > 0),  -- random, the first 8 bytes of every id it makes
+    fence       bigint NOT NULL DEFAULT 1,                  -- a commit that knows an older fence writes nothing
+    kind        text NOT NULL,                              -- gate or worker, for people
+    opened_at   timestamptz NOT NULL DEFAULT now(),
+    seen_at     timestamptz NOT NULL DEFAULT now(),         -- a heartbeat; stale sessions are closed by a worker
+    closed_at   timestamptz                                 -- only closed sessions are swept for orphans (law 4)
+) WITH (fillfactor = 50);                                   -- rewritten every few seconds: room for HOT updates
+
+-- A chunkd. Its row is the compare-and-set that keeps a cloned or rolled-back disk out.
+CREATE TABLE node (
+    node_id         bytea PRIMARY KEY CHECK (length(node_id) = 16),
+    incarnation     bigint NOT NULL,       -- grows with every join
+    nonce           bytea NOT NULL,        -- of the last join, so that a retried join is told from a cloned disk
+    address         text NOT NULL,         -- host:port
+    socket          text NOT NULL,         -- unix path, or empty
+    host            text NOT NULL,
+    zone            text NOT NULL,
+    device          text NOT NULL,         -- nodes of one device share its free space
+    state           text NOT NULL,         -- ok, full, read-only: as chunkd says
+    capacity_bytes  bigint NOT NULL,
+    free_bytes      bigint NOT NULL,
+    used_bytes      bigint NOT NULL DEFAULT 0,
+    queue           integer NOT NULL DEFAULT 0,
+    fsync_seconds   double precision NOT NULL DEFAULT 0,
+    io_errors       bigint NOT NULL DEFAULT 0,
+    joined_at       timestamptz NOT NULL DEFAULT now(),
+    seen_at         timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50);                  -- a heartbeat every few seconds: room for HOT updates
+
+-- Six nodes in order. Segments name their group, so a row is never removed while one may name it: it is retired.
+CREATE TABLE placement_group (
+    group_id  integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,  -- 4 bytes of every extent; made rarely
+    epoch     integer NOT NULL DEFAULT 1,
+    nodes     bytea[] NOT NULL CHECK (cardinality(nodes) = 6),
+    writable  boolean NOT NULL DEFAULT true
+);
+-- One writable group per sequence of nodes: applying a plan twice makes nothing twice (law 10).
+CREATE UNIQUE INDEX placement_group_writable ON placement_group (nodes) WHERE writable;
+
+-- How lengths become shards. Rows name their layout for ever, so changed settings make a new row.
+CREATE TABLE layout (
+    layout_id      smallint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name           text NOT NULL,
+    unit_bytes     integer NOT NULL,
+    floor_bytes    integer NOT NULL,
+    segment_bytes  bigint NOT NULL,
+    -- Two gates that start at once find one layout.
+    CONSTRAINT layout_once UNIQUE (name, unit_bytes, floor_bytes, segment_bytes)
+);
+
+CREATE TABLE bucket (
+    bucket_id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,  -- never reused: a remembered row cannot mean a successor
+    name           text COLLATE "C" NOT NULL,
+    config_number  bigint NOT NULL DEFAULT 1,  -- commits compare it, so that no gate works from an older configuration
+    owner          text NOT NULL,
+    region         text NOT NULL,
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT bucket_name UNIQUE (name)       -- names are global; also the way in
+);
+
+-- The visible versions (law 1), one per key. Older versions, when there are any, live elsewhere.
+CREATE TABLE object (
+    bucket_id    bigint NOT NULL,
+    key          bytea NOT NULL CHECK (length(key) BETWEEN 1 AND 1024),  -- listing relies on the length
+    version      bigint NOT NULL,       -- a counter of its key: what a commit saw, and what orders versions
+    content_id   bytea NOT NULL CHECK (length(content_id) = 16),
+    size         bigint NOT NULL CHECK (size >= 0),
+    etag         text NOT NULL,
+    modified_at  timestamptz NOT NULL,  -- Postgres' clock at the commit
+    layout_id    smallint NOT NULL,
+    part_count   integer NOT NULL,      -- 0: the extents are here
+    extents      bytea NOT NULL,        -- segments and their groups; empty when the parts have them
+    headers      bytea NOT NULL,
+    checksum     text NOT NULL,
+    CONSTRAINT object_key PRIMARY KEY (bucket_id, key),  -- byte order is listing order; bucket first, so that it can be distributed
+    CONSTRAINT object_extents CHECK (part_count = 0 OR length(extents) = 0)
+);
+-- Is this content still referenced (law 5), and what did a closed session write (law 4): ids begin with the session.
+CREATE INDEX object_content ON object (content_id);
+-- The few whose later segments no other index can find, for the sweep of a closed session.
+CREATE INDEX object_segments ON object (content_id) WHERE length(extents) > 20;
+
+-- Multipart uploads under way. UploadPart holds the row FOR SHARE, Complete and Abort take it away.
+CREATE TABLE upload (
+    upload_id           bytea PRIMARY KEY CHECK (length(upload_id) = 16),
+    bucket_id           bigint NOT NULL,
+    key                 bytea NOT NULL CHECK (length(key) BETWEEN 1 AND 1024),
+    initiated_at        timestamptz NOT NULL DEFAULT now(),
+    headers             bytea NOT NULL,
+    checksum_algorithm  text NOT NULL,
+    checksum_type       text NOT NULL,
+    group_id            integer NOT NULL   -- an upload keeps its group from the beginning
+);
+-- ListMultipartUploads pages by it; DeleteBucket looks here too.
+CREATE UNIQUE INDEX upload_key ON upload (bucket_id, key, upload_id);
+-- Expiry walks from the oldest.
+CREATE INDEX upload_initiated ON upload (initiated_at);
+
+-- Parts of uploads, and of the contents that uploads became: Complete moves no row, the upload's id becomes the content's.
+CREATE TABLE part (
+    upload_id    bytea NOT NULL CHECK (length(upload_id) = 16),
+    part_number  integer NOT NULL CHECK (part_number BETWEEN 1 AND 10000),
+    part_id      bytea NOT NULL CHECK (length(part_id) = 16),  -- fresh for every attempt: Complete verifies it
+    size         bigint NOT NULL CHECK (size >= 0),
+    etag         text NOT NULL,
+    checksum     text NOT NULL,
+    modified_at  timestamptz NOT NULL,
+    layout_id    smallint NOT NULL,
+    extents      bytea NOT NULL,
+    CONSTRAINT part_number PRIMARY KEY (upload_id, part_number)
+);
+-- Did an ambiguous UploadPart commit (law 6), and what did a closed session write (law 4).
+CREATE INDEX part_attempt ON part (part_id);
+CREATE INDEX part_segments ON part (part_id) WHERE length(extents) > 20;
+
+-- Which of an upload's parts the completed content has: one row, so that Complete is O(1) in rows. Immutable.
+CREATE TABLE content (
+    content_id    bytea PRIMARY KEY CHECK (length(content_id) = 16),
+    part_numbers  integer[] NOT NULL,
+    part_sizes    bigint[] NOT NULL,
+    CONSTRAINT content_parts CHECK (cardinality(part_numbers) = cardinality(part_sizes))
+);
+
+-- What a Complete answered, kept a while: a retry of what succeeded is a success, whatever its conditions say now.
+CREATE TABLE completed_upload (
+    upload_id       bytea PRIMARY KEY,
+    bucket_id       bigint NOT NULL,
+    key             bytea NOT NULL,
+    etag            text NOT NULL,
+    checksum        text NOT NULL,
+    version         bigint NOT NULL,
+    request_digest  bytea NOT NULL,       -- of the list of parts: another list is another request
+    completed_at    timestamptz NOT NULL DEFAULT now()
+);
+-- Tombstones are forgotten from the oldest.
+CREATE INDEX completed_upload_age ON completed_upload (completed_at);
+
+-- Contents that lost a reference (law 5). Consumed by deletion, oldest first; a row may stand for content that is
+-- still referenced, and for content that is here twice: the collector asks before it deletes, and may delete twice.
+-- No unique content_id: a second lost reference must not vanish into a row that is being consumed.
+CREATE TABLE garbage (
+    queued_at     timestamptz NOT NULL DEFAULT now(),
+    garbage_id    uuid NOT NULL DEFAULT gen_random_uuid(),
+    kind          text NOT NULL CHECK (kind IN ('content', 'upload', 'unlisted')),
+    content_id    bytea NOT NULL CHECK (length(content_id) = 16),
+    part_count    integer NOT NULL,   -- 0: the extents are here; else the rows of part have them
+    layout_id     smallint NOT NULL,
+    extents       bytea NOT NULL,
+    leased_until  timestamptz NOT NULL DEFAULT '-infinity',  -- a collector that died gives it back by time
+    CONSTRAINT garbage_order PRIMARY KEY (queued_at, garbage_id)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
+-- Did an ambiguous commit happen and was replaced since (law 6); the sweep of a closed session (law 4).
+CREATE INDEX garbage_content ON garbage (content_id);
+
+-- Shards that wait for a node that is down: parked, so that one dead node does not stop the collector.
+CREATE TABLE node_garbage (
+    node_id    bytea NOT NULL CHECK (length(node_id) = 16),
+    parked_at  timestamptz NOT NULL DEFAULT now(),
+    parked_id  uuid NOT NULL DEFAULT gen_random_uuid(),
+    shard_ids  bytea NOT NULL CHECK (length(shard_ids) > 0 AND length(shard_ids) % 17 = 0),  -- 17 bytes each
+    CONSTRAINT node_garbage_order PRIMARY KEY (node_id, parked_at, parked_id)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);

@@ -1,0 +1,163 @@
+"""`admin check` finds everything that can be wrong between rows and shards, and nothing in a sound store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from awscrt.checksums import crc32c
+
+from s3gate.admin.check import Checker
+from s3gate.admin.findings import Report
+from s3gate.admin.run import main
+from s3gate.catalog.audit import Audit
+from s3gate.catalog.rows import NO_CONDITION, Stored
+from s3gate.geometry.ids import make_id, shard_id
+from s3gate.workers.groups import refresh_fleet
+from tests.fix_ministore import BUCKET, KEY, MiniStore
+
+BIG = bytes(range(256)) * 120
+
+
+async def checked(ministore: MiniStore, *, deep: bool = False) -> Report:
+    await refresh_fleet(ministore.shop)
+    audit = await Audit.open(ministore.database)
+    try:
+        return await Checker(audit, ministore.store, deep=deep).run()
+    finally:
+        await audit.close()
+
+
+def errors(report: Report) -> dict[str, int]:
+    return {name: kind.count for name, kind in report.kinds() if kind.count}
+
+
+async def filled(ministore: MiniStore) -> None:
+    """One of everything, by two sessions."""
+    row = await ministore.put(b"big", BIG)
+    await ministore.put(b"small", b"x")
+    await ministore.put(b"empty", b"")
+    stored = Stored(row.content_id, row.size, row.etag, row.layout_id, 0, row.extents, b"", "")
+    await ministore.catalog.copy_object(row, BUCKET, b"copy", stored, NO_CONDITION)
+    upload = await ministore.begin(b"multi")
+    await ministore.complete(upload, [await ministore.part(upload, number, BIG) for number in (1, 3)])
+    await ministore.part(await ministore.begin(b"unfinished"), 1, BIG)
+    await ministore.restart_session()
+    await ministore.put(b"later", BIG)
+
+
+async def test_a_sound_store_is_clean(ministore: MiniStore) -> None:
+    assert (await checked(ministore)).clean
+    await filled(ministore)
+    report = await checked(ministore, deep=True)
+    assert errors(report) == {} and report.clean
+    assert (report.objects, report.parts, report.uploads) == (6, 3, 1)
+    assert report.bytes == 5 * len(BIG) + 1 and report.segments == 5 * 3 + 1
+
+
+async def test_garbage_is_no_error(ministore: MiniStore) -> None:
+    await filled(ministore)
+    for key in (b"big", b"small", b"multi", b"later"):
+        await ministore.delete(key)
+    report = await checked(ministore)
+    assert report.clean and set(errors(report)) == {"awaiting"}
+
+
+async def test_writes_under_way_are_no_error_and_orphans_are(ministore: MiniStore) -> None:
+    await ministore.write(b"x")
+    assert errors(await checked(ministore)) == {"orphans_open": 1}
+    await ministore.restart_session()
+    report = await checked(ministore)
+    assert report.clean and errors(report) == {"being_swept": 1}
+    ministore.sql("UPDATE session SET closed_at = now() - interval '1 hour' WHERE closed_at IS NOT NULL")
+    report = await checked(ministore)
+    assert not report.clean and errors(report) == {"orphans": 1}
+
+
+async def test_an_orphan_of_a_session_that_nobody_knows(ministore: MiniStore) -> None:
+    await filled(ministore)
+    node = ministore.store.fleet.nodes[ministore.nodes[3].node_id]
+    await node.put(shard_id(make_id(7, 1), 0), b"x", crc32c(b"x"))
+    assert errors(await checked(ministore)) == {"orphans": 1}
+
+
+@pytest.mark.parametrize("key", [b"big", b"multi", b"small"])
+async def test_a_missing_shard(ministore: MiniStore, key: bytes) -> None:
+    await filled(ministore)
+    row = await ministore.find(key)
+    extents = row.extents or (await ministore.catalog.part_extents(row.content_id, 3, 3))[0].extents
+    lost = min(ministore.shards_of(extents))
+    for node in ministore.nodes:
+        if lost in node.live() and node.shards is not None:
+            await node.shards.trash([lost])
+    report = await checked(ministore)
+    assert errors(report) == {"missing": 1} and lost.hex() in report.missing.listed[0]
+
+
+async def test_a_spoilt_shard_is_found_by_reading(ministore: MiniStore) -> None:
+    await ministore.put(b"big", BIG)
+    for pack in ministore.nodes[0].directory.rglob("*"):
+        if pack.is_file() and pack.parent.name == "packs":
+            data = bytearray(pack.read_bytes())
+            at = data.find(BIG[:200])
+            if at >= 0:
+                data[at + 100] ^= 1
+                pack.write_bytes(data)
+                break
+    assert (await checked(ministore)).clean
+    assert errors(await checked(ministore, deep=True)) in ({}, {"corrupt": 1})
+
+
+async def test_rows_that_name_nothing(ministore: MiniStore) -> None:
+    await filled(ministore)
+    ministore.sql("DELETE FROM part WHERE part_number = 3")
+    report = await checked(ministore)
+    assert report.broken_rows.count == 1 and not report.clean
+    ministore.sql("DELETE FROM content")
+    ministore.sql("DELETE FROM bucket")
+    ministore.sql("UPDATE object SET layout_id = 99 WHERE key = 'later'")
+    report = await checked(ministore)
+    assert report.broken_rows.count == 1 + 6 + 1
+
+
+async def test_a_node_that_does_not_answer_is_said(ministore: MiniStore) -> None:
+    await filled(ministore)
+    await ministore.nodes[0].stop()
+    report = await checked(ministore)
+    assert errors(report) == {"unchecked": 1}
+
+
+async def test_a_shard_of_another_length(ministore: MiniStore) -> None:
+    await ministore.put(b"small", b"x")
+    ministore.sql("UPDATE object SET size = 2")
+    assert errors(await checked(ministore)) == {"wrong_length": 1}
+
+
+async def test_the_commands(ministore: MiniStore, capsys: pytest.CaptureFixture[str]) -> None:
+    await filled(ministore)
+
+    async def admin(*arguments: str) -> tuple[int, str]:
+        status = await asyncio.to_thread(main, list(arguments), ministore.settings)
+        return status, capsys.readouterr().out
+
+    assert ministore.settings.cluster_key_text() == KEY.format()
+    status, text = await admin("check", "--deep")
+    assert status == 0 and text.endswith("clean\n"), text
+    status, text = await admin("check", "--json")
+    assert status == 0 and json.loads(text)["clean"] is True
+    status, text = await admin("where", BUCKET, "big")
+    assert status == 0 and text.count("segment ") == 3 and text.count(" live") == 18
+    assert len({line.split("node ")[1][:32] for line in text.splitlines() if "node " in line}) == 6
+    status, text = await admin("where", BUCKET, "multi", "--json")
+    place = json.loads(text)
+    assert [part["part_number"] for part in place["parts"]] == [1, 3]
+    assert sum(s["length"] for p in place["parts"] for g in p["segments"] for s in g["shards"]) == 2 * len(BIG)
+    status, text = await admin("where", BUCKET, "small")
+    assert text.count(" empty") == 5
+    assert (await admin("where", BUCKET, "nothing"))[0] == 2
+    status, text = await admin("nodes")
+    assert status == 0 and text.count("node ") == 6 and "up to 1 of 6 slots on one device" in text
+    ministore.sql("UPDATE object SET size = size + 1 WHERE key = 'small'")
+    status, text = await admin("check")
+    assert status == 1 and "NOT clean" in text

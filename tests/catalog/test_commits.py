@@ -1,0 +1,352 @@
+"""The commit batch: its rules (DESIGN, section 7), each with a test that breaks without it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from s3gate.catalog import pool
+from s3gate.catalog.catalog import Catalog
+from s3gate.catalog.connection import is_retryable
+from s3gate.catalog.errors import (
+    BucketMissing,
+    BucketNotEmpty,
+    CatalogError,
+    ConditionFailed,
+    ObjectMissing,
+    Unavailable,
+)
+from s3gate.catalog.rows import NO_CONDITION, Committed, Condition
+from tests.catalog.conftest import QUICK, Look
+from tests.catalog.making import is_committed, stored
+
+ABSENT = Condition(None, True)
+EXISTS = Condition(("*",), False)
+
+
+async def gathered(*work: Awaitable[Any]) -> list[Any]:
+    return await asyncio.gather(*work, return_exceptions=True)
+
+
+async def test_put_find_overwrite_delete(catalog: Catalog) -> None:
+    first, second = stored(catalog, headers=b"h"), stored(catalog, size=20)
+    assert (await catalog.put_object("box", b"\0\xff", first, NO_CONDITION)).version == 1
+    bucket, row = await catalog.find_object("box", b"\0\xff")
+    assert bucket is not None and bucket.name == "box"
+    assert row is not None and (row.content_id, row.size, row.extents) == (first.content_id, 10, first.extents)
+    committed = await catalog.put_object("box", b"\0\xff", second, NO_CONDITION)
+    row = (await catalog.find_object("box", b"\0\xff"))[1]
+    assert row is not None and (row.version, row.modified_at) == (2, committed.modified_at) == committed
+    assert await catalog.delete_object("box", b"\0\xff", NO_CONDITION) is True
+    assert await catalog.delete_object("box", b"\0\xff", NO_CONDITION) is False
+    assert (await catalog.find_object("box", b"\0\xff"))[1] is None
+    assert [row.content_id for row in await catalog.take_garbage(10)] == [first.content_id, second.content_id]
+
+
+async def test_a_bucket_that_is_not_there(catalog: Catalog) -> None:
+    assert await catalog.find_object("nobox", b"k") == (None, None)
+    assert await catalog.find_object("no\0box", b"k") == (None, None)
+    assert await catalog.find_object("b\udcffx", b"k") == (None, None)
+    with pytest.raises(BucketMissing):
+        await catalog.put_object("nobox", b"k", stored(catalog), NO_CONDITION)
+    with pytest.raises(BucketMissing):
+        await catalog.delete_object("nobox", b"k", NO_CONDITION)
+
+
+@pytest.mark.parametrize(
+    ("there", "condition", "refusal"),
+    [
+        (False, ABSENT, None),
+        (True, ABSENT, "If-None-Match"),
+        (False, EXISTS, ObjectMissing),
+        (True, EXISTS, None),
+        (True, Condition(("other", "mine"), False), None),
+        (True, Condition(("min", "ine", "mine\n", "\udcff\0"), False), "If-Match"),
+        (True, Condition((), False), "If-Match"),
+        (False, Condition(("mine",), False), ObjectMissing),
+        (True, Condition(("mine",), True), "If-None-Match"),
+    ],
+)
+@pytest.mark.parametrize("what", ["put", "delete"])
+async def test_conditions(catalog: Catalog, there: bool, condition: Condition, refusal: Any, what: str) -> None:
+    if there:
+        await catalog.put_object("box", b"k", stored(catalog, etag="mine"), NO_CONDITION)
+
+    async def write() -> None:
+        if what == "put":
+            await catalog.put_object("box", b"k", stored(catalog, etag="new"), condition)
+        else:
+            assert await catalog.delete_object("box", b"k", condition) is there
+
+    if refusal is None:
+        await write()
+    elif isinstance(refusal, str):
+        with pytest.raises(ConditionFailed) as caught:
+            await write()
+        assert caught.value.condition == refusal
+    else:
+        with pytest.raises(refusal):
+            await write()
+    row = (await catalog.find_object("box", b"k"))[1]
+    changed = refusal is None
+    assert (row.etag if row else None) == (
+        ("new" if what == "put" else None) if changed else ("mine" if there else None)
+    )
+
+
+async def test_two_gates_create_one_key_at_once(catalog: Catalog, second: Catalog, look: Look) -> None:
+    for number in range(60):
+        key = b"key-%d" % number
+        contents = [stored(catalog), stored(second)]
+        answers = await asyncio.gather(
+            catalog.put_object("box", key, contents[0], NO_CONDITION),
+            second.put_object("box", key, contents[1], NO_CONDITION),
+        )
+        assert sorted(answer.version for answer in answers) == [1, 2]
+        row = (await second.find_object("box", key))[1]
+        winner = max(range(2), key=lambda place: answers[place].version)
+        assert row is not None and row.content_id == contents[winner].content_id
+        garbage = await look.rows("SELECT content_id FROM garbage")
+        assert garbage == [(contents[1 - winner].content_id,)]
+        await look.rows("DELETE FROM garbage")
+
+
+async def test_of_many_conditional_writers_on_two_gates_exactly_one_wins(
+    catalog: Catalog, second: Catalog, look: Look
+) -> None:
+    gates = [catalog, second]
+    answers = await gathered(*[gate.put_object("box", b"k", stored(gate), ABSENT) for _ in range(32) for gate in gates])
+    assert sum(map(is_committed, answers)) == 1
+    assert all(isinstance(answer, Committed | ConditionFailed) for answer in answers)
+    etag = await look.one("SELECT etag FROM object")
+    swaps = await gathered(
+        *[gate.put_object("box", b"k", stored(gate), Condition((etag,), False)) for _ in range(32) for gate in gates]
+    )
+    assert sum(map(is_committed, swaps)) == 1
+    deletes = await gathered(*[gate.delete_object("box", b"k", EXISTS) for _ in range(32) for gate in gates])
+    assert deletes.count(True) == 1
+    assert sum(isinstance(answer, ObjectMissing) for answer in deletes) == 63
+
+
+async def test_refused_writes_become_garbage_by_themselves(catalog: Catalog, look: Look) -> None:
+    await catalog.put_object("box", b"k", stored(catalog), NO_CONDITION)
+    refused = stored(catalog)
+    with pytest.raises(ConditionFailed):
+        await catalog.put_object("box", b"k", refused, ABSENT)
+    unknown = stored(catalog)
+    with pytest.raises(BucketMissing):
+        await catalog.put_object("nobox", b"k", unknown, ABSENT)
+    await catalog._discards.drain(5)
+    assert {row[0] for row in await look.rows("SELECT content_id FROM garbage")} == {
+        refused.content_id,
+        unknown.content_id,
+    }
+
+
+async def test_a_poisoned_row_fails_alone(catalog: Catalog, look: Look) -> None:
+    good = [stored(catalog) for _ in range(12)]
+    bad = [
+        stored(catalog, size=-1),
+        stored(catalog, etag="nul\0"),
+        stored(catalog, etag="surrogate\udcff"),
+        stored(catalog, size=1 << 70),
+    ]
+    work = [catalog.put_object("box", b"%d" % place, each, NO_CONDITION) for place, each in enumerate(good + bad)]
+    work.append(catalog.put_object("box", b"x" * 1025, stored(catalog), NO_CONDITION))
+    random.Random(1).shuffle(work)
+    answers = await gathered(*work)
+    assert sum(map(is_committed, answers)) == len(good)
+    assert sum(isinstance(answer, Exception) for answer in answers) == 5
+    assert await look.one("SELECT count(*) FROM object") == len(good)
+
+
+async def test_opposite_key_orders_make_no_deadlocks(
+    catalog: Catalog, second: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deadlocks = Counter[bool]()
+
+    def counted(error: BaseException) -> bool:
+        deadlocks[is_retryable(error)] += 1
+        return is_retryable(error)
+
+    monkeypatch.setattr(pool, "is_retryable", counted)
+    keys = [b"%03d" % number for number in range(60)]
+    await asyncio.gather(*[catalog.put_object("box", key, stored(catalog), NO_CONDITION) for key in keys])
+    for _ in range(15):
+        await asyncio.gather(
+            *[catalog.put_object("box", key, stored(catalog), NO_CONDITION) for key in keys],
+            *[second.put_object("box", key, stored(second), NO_CONDITION) for key in reversed(keys)],
+        )
+    assert deadlocks[True] == 0
+
+
+async def test_replaced_garbage_is_never_lost_nor_doubled(
+    catalog: Catalog, second: Catalog, open_catalog: Callable[[], Awaitable[Catalog]], look: Look
+) -> None:
+    """Thousands of writes and deletes of a few keys: every content ends up visible or in the garbage, once."""
+    gates = [catalog, second, await open_catalog()]
+    committed: list[bytes] = []
+    dice = random.Random(7)
+
+    async def write(gate: Catalog, rounds: int) -> None:
+        for _ in range(rounds):
+            key = b"%d" % dice.randrange(6)
+            if dice.random() < 0.25:
+                await gate.delete_object("box", key, NO_CONDITION)
+                continue
+            content = stored(gate)
+            await gate.put_object("box", key, content, NO_CONDITION)
+            committed.append(content.content_id)
+
+    await asyncio.gather(*[write(gate, 130) for gate in gates for _ in range(8)])
+    ended = Counter(row[0] for row in await look.rows("SELECT content_id FROM object"))
+    ended.update(row[0] for row in await look.rows("SELECT content_id FROM garbage"))
+    assert len(committed) > 2000
+    assert ended == Counter(committed)
+
+
+async def test_delete_bucket_never_misses_a_commit(catalog: Catalog, second: Catalog, look: Look) -> None:
+    """Whatever wins: a deleted bucket has no objects and no uploads, and a bucket with some is not deleted."""
+    outcomes = Counter[str]()
+    for number in range(40):
+        name = f"b{number}"
+        row = await catalog.create_bucket(name, "root", "")
+        await second.find_object(name, b"k")  # it remembers the bucket
+        put, begun, deleted = await gathered(
+            second.put_object(name, b"k", stored(second), NO_CONDITION),
+            second.create_upload(name, b"k", headers=b"", checksum_algorithm="", checksum_type="", group_id=1),
+            catalog.delete_bucket(name),
+        )
+        alive = await look.one("SELECT count(*) FROM bucket WHERE bucket_id = %s", row.bucket_id)
+        objects = await look.one("SELECT count(*) FROM object WHERE bucket_id = %s", row.bucket_id)
+        uploads = await look.one("SELECT count(*) FROM upload WHERE bucket_id = %s", row.bucket_id)
+        assert objects == is_committed(put)
+        assert uploads == (not isinstance(begun, Exception))
+        assert (alive == 0) == (deleted is None)
+        if deleted is None:
+            assert isinstance(put, BucketMissing) and isinstance(begun, BucketMissing)
+        else:
+            assert isinstance(deleted, BucketNotEmpty)
+        outcomes[type(deleted).__name__] += 1
+    assert outcomes
+
+
+async def test_a_remembered_bucket_is_never_written_to_after_it_went(
+    catalog: Catalog, second: Catalog, look: Look
+) -> None:
+    old = await second.find_bucket("box")
+    await catalog.delete_bucket("box")
+    with pytest.raises(BucketMissing):
+        await second.put_object("box", b"k", stored(second), NO_CONDITION)
+    again = await catalog.create_bucket("box", "root", "")
+    assert old is not None and again.bucket_id != old.bucket_id
+    second._buckets.remember(old)
+    assert (await second.put_object("box", b"k", stored(second), NO_CONDITION)).version == 1
+    assert await look.one("SELECT bucket_id FROM object") == again.bucket_id
+    second._buckets.remember(old)
+    assert await second.delete_object("box", b"k", NO_CONDITION) is True
+
+
+async def test_an_older_configuration_writes_nothing(
+    catalog: Catalog, look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = await catalog.find_bucket("box")
+    assert old is not None
+    await look.rows("UPDATE bucket SET config_number = config_number + 1")
+    found = (await catalog.find_object("box", b"k"))[0]
+    assert found is not None and found.config_number == 2
+    catalog._buckets.remember(old)
+    await catalog.put_object("box", b"k", stored(catalog), NO_CONDITION)
+    remembered = catalog._buckets.remembered("box")
+    assert remembered is not None and remembered.config_number == 2
+    # A gate that cannot learn the newer configuration never gets to write.
+    monkeypatch.setattr(catalog._buckets, "remembered", lambda name: old)
+    with pytest.raises(Unavailable):
+        await catalog.put_object("box", b"new", stored(catalog), NO_CONDITION)
+    assert await look.one("SELECT count(*) FROM object") == 1
+
+
+async def test_a_raised_fence_is_noticed_and_learned(catalog: Catalog, look: Look) -> None:
+    fence = catalog._session.fence
+    await look.rows("UPDATE session SET fence = fence + 5")
+    await catalog.put_object("box", b"k", stored(catalog), NO_CONDITION)
+    assert catalog._session.fence == fence + 5
+
+
+async def test_a_closed_session_writes_nothing_and_is_replaced(catalog: Catalog, look: Look) -> None:
+    """What was written under a closed session may be swept at any time: it must never become visible."""
+    content, ids = stored(catalog), catalog.ids
+    old_session = ids.session_id
+    await look.rows("UPDATE session SET fence = fence + 1, closed_at = now()")
+    with pytest.raises(Unavailable):
+        await catalog.put_object("box", b"k", content, NO_CONDITION)
+    assert await look.one("SELECT count(*) FROM object") == 0
+    assert catalog.ids is ids and ids.session_id != old_session
+    with pytest.raises(Unavailable):
+        await catalog.put_object("box", b"k", content, NO_CONDITION)
+    await catalog.put_object("box", b"k", stored(catalog), NO_CONDITION)
+    assert await look.one("SELECT count(*) FROM session WHERE closed_at IS NULL") == 1
+
+
+async def test_neighbours_of_an_old_sessions_write_are_written(catalog: Catalog, look: Look) -> None:
+    old = stored(catalog)
+    await look.rows("UPDATE session SET fence = fence + 1, closed_at = now()")
+    await catalog._session.beat()
+    answers = await gathered(
+        catalog.put_object("box", b"a", stored(catalog), NO_CONDITION),
+        catalog.put_object("box", b"b", old, NO_CONDITION),
+        catalog.delete_object("box", b"c", NO_CONDITION),
+    )
+    assert is_committed(answers[0]) and isinstance(answers[1], Unavailable) and answers[2] is False
+
+
+async def test_closing_a_stale_session_waits_for_its_commit(catalog: Catalog, second: Catalog, look: Look) -> None:
+    """A gate that was stopped inside a commit: its statement ends before the session counts as closed."""
+    await look.rows("UPDATE session SET seen_at = now() - interval '1 hour'")
+    await second._session.beat()
+    async with look.connection.transaction():
+        await look.rows("SELECT FROM bucket FOR UPDATE")
+        put = asyncio.ensure_future(catalog.put_object("box", b"k", stored(catalog), NO_CONDITION))
+        await asyncio.sleep(0.1)
+        closing = asyncio.ensure_future(second.close_stale_sessions(60))
+        await asyncio.sleep(0.1)
+        assert not closing.done() and not put.done()
+    assert is_committed(await put)
+    assert len(await closing) == 1
+    assert [row.kind for row in await second.closed_sessions()] == ["gate"]
+    assert (await second.close_stale_sessions(60)) == []
+
+
+async def test_a_cancelled_write_is_either_visible_or_garbage(catalog: Catalog, look: Look) -> None:
+    contents = [stored(catalog) for _ in range(30)]
+    tasks = [
+        asyncio.ensure_future(catalog.put_object("box", b"%d" % (place % 5), content, NO_CONDITION))
+        for place, content in enumerate(contents)
+    ]
+    for place, task in enumerate(tasks):
+        await asyncio.sleep(0.001 if place % 3 else 0)
+        task.cancel()
+    await gathered(*tasks)
+    await catalog._commits.batcher.drain()
+    await catalog._discards.drain(5)
+    ended = Counter(row[0] for row in await look.rows("SELECT content_id FROM object"))
+    ended.update(row[0] for row in await look.rows("SELECT content_id FROM garbage"))
+    assert ended == Counter(content.content_id for content in contents)
+
+
+async def test_a_lock_that_is_not_given_in_time_is_everybodys_unavailable(
+    open_catalog: Any, catalog: Catalog, look: Look
+) -> None:
+    hasty = await open_catalog(limits=replace(QUICK, lock_seconds=0.1))
+    async with look.connection.transaction():
+        await look.rows("SELECT FROM bucket FOR UPDATE")
+        answers = await gathered(*[hasty.put_object("box", b"%d" % n, stored(hasty), NO_CONDITION) for n in range(5)])
+    assert all(isinstance(answer, Unavailable) for answer in answers)
+    assert all(isinstance(answer, CatalogError) for answer in answers)
+    await hasty.put_object("box", b"k", stored(hasty), NO_CONDITION)

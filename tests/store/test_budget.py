@@ -1,0 +1,103 @@
+import asyncio
+
+import pytest
+
+from s3gate.store.budget import Block, Budget
+from s3gate.store.cache import ENTRY_BYTES, ShardCache
+from s3gate.store.errors import BudgetExceeded, StoreError, WriteCancelled, WriteFailed
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_nobody_overtakes() -> None:
+    budget = Budget(100)
+    await budget.acquire(80)
+    order: list[int] = []
+
+    async def take(size: int) -> None:
+        await budget.acquire(size)
+        order.append(size)
+
+    tasks = [asyncio.create_task(take(size)) for size in (60, 10, 20)]
+    await settle()
+    assert order == []
+    assert budget.waiting == 3
+    assert not budget.try_acquire(1)
+    budget.release(30)
+    await settle()
+    assert order == []
+    budget.release(50)
+    await asyncio.gather(*tasks)
+    assert order == [60, 10, 20]
+    assert budget.free == 10
+
+
+async def test_who_leaves_the_queue_lets_others_through() -> None:
+    budget = Budget(100)
+    await budget.acquire(80)
+    large = asyncio.create_task(budget.acquire(90))
+    small = asyncio.create_task(budget.acquire(10))
+    await settle()
+    large.cancel()
+    await small
+    assert budget.free == 10
+    with pytest.raises(asyncio.CancelledError):
+        await large
+
+
+async def test_what_was_given_at_the_moment_of_leaving_comes_back() -> None:
+    budget = Budget(100)
+    await budget.acquire(100)
+    waiting = asyncio.create_task(budget.acquire(60))
+    await settle()
+    budget.release(100)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert budget.free == 100
+
+
+async def test_more_than_all_is_refused() -> None:
+    with pytest.raises(BudgetExceeded):
+        await Budget(10).acquire(11)
+
+
+def test_a_block_is_released_once() -> None:
+    budget = Budget(10)
+    assert budget.try_acquire(5)
+    block = Block(memoryview(b"12345"), lambda: budget.release(5))
+    block.release()
+    block.release()
+    assert budget.free == 10
+    Block(memoryview(b"")).release()
+
+
+def test_a_cancelled_write_is_both() -> None:
+    error = WriteCancelled(asyncio.CancelledError(), [(1, b"x")])
+    assert isinstance(error, asyncio.CancelledError)
+    assert isinstance(error, WriteFailed)
+    assert isinstance(error, StoreError)
+    assert error.written == [(1, b"x")]
+
+
+def test_the_cache_keeps_what_was_used_last() -> None:
+    cache = ShardCache(3 * (100 + ENTRY_BYTES))
+    for number in range(3):
+        cache.put(bytes([number]) * 17, bytes(100))
+    assert cache.get(bytes(17)) == bytes(100)
+    cache.put(b"x" * 17, bytes(100))
+    assert cache.get(b"\x01" * 17) is None
+    assert cache.get(bytes(17)) is not None
+    cache.put(b"x" * 17, bytes(100))
+    assert len(cache) == 3
+    cache.put(b"y" * 17, bytes(10_000))
+    assert len(cache) == 3
+
+
+def test_a_cache_of_nothing_keeps_nothing() -> None:
+    cache = ShardCache(0)
+    cache.put(bytes(17), b"x")
+    assert cache.get(bytes(17)) is None

@@ -1,0 +1,116 @@
+"""The store against real chunkds: six processes, full-size rows, a kill in the middle."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from s3gate.geometry.extents import unpack
+from s3gate.geometry.ids import IdSource, new_session_id
+from s3gate.geometry.placement import Group
+from s3gate.geometry.plan import plan_groups
+from s3gate.geometry.stripe import make_layout
+from s3gate.store.budget import Budget
+from s3gate.store.errors import WriteFailed
+from s3gate.store.limits import StoreLimits
+from s3gate.store.store import Store
+from s3gate.store.writer import Written
+from tests.store.fake_chunkd import KEY
+from tests.store.real_chunkd import Cluster, RealChunkd, real_nodes
+from tests.store.small_fleet import Body
+
+MIB = 1024 * 1024
+LAYOUT = make_layout(1)
+
+
+class Real:
+    def __init__(self, cluster: Cluster, nodes: list[RealChunkd]) -> None:
+        self.cluster = cluster
+        self.nodes = nodes
+        self.budget = Budget(96 * MIB)
+        limits = StoreLimits(write_wait_seconds=10.0)
+        self.store = Store(KEY, limits, IdSource(new_session_id()), time.time, layout=LAYOUT, budget=self.budget)
+        plan = plan_groups(cluster.views(), [])
+        self.groups = [Group(n + 1, 1, members) for n, members in enumerate(plan.create)]
+        self.tell()
+
+    def tell(self) -> None:
+        self.store.update(self.cluster.views(), self.groups, [LAYOUT])
+
+    async def write(self, data: bytes) -> Written:
+        blocks = Body(data, LAYOUT.row_bytes).blocks()
+        return await self.store.write(bucket="b", key=b"k", length=len(data), blocks=blocks)
+
+    async def read(self, written: Written, length: int, start: int = 0, stop: int | None = None) -> bytes:
+        stop = length if stop is None else stop
+        pieces = self.store.read(1, written.extents, length, start, stop)
+        return b"".join([bytes(piece) async for piece in pieces])
+
+
+@asynccontextmanager
+async def real_store(directory: Path, count: int, *, unix: bool) -> AsyncIterator[Real]:
+    async with real_nodes(directory, count, unix=unix) as (cluster, nodes):
+        real = Real(cluster, nodes)
+        try:
+            yield real
+        finally:
+            await real.store.close()
+
+
+async def test_bytes_go_there_and_back(tmp_path: Path) -> None:
+    async with real_store(tmp_path, 6, unix=True) as real:
+        for length in (1, 4096, 65_537, 400_000, 3 * MIB, 5 * MIB, 8 * MIB + 3, 70 * MIB):
+            data = os.urandom(length)
+            written = await real.write(data)
+            assert await real.read(written, length) == data
+            middle = await real.read(written, length, length // 3, length // 2)
+            assert middle == data[length // 3 : length // 2]
+            if length <= LAYOUT.row_bytes:
+                assert await real.store.read_small(1, written.extents, length, 0, length) == data
+
+
+async def test_shards_are_listed_and_trashed(tmp_path: Path) -> None:
+    async with real_store(tmp_path, 7, unix=False) as real:
+        written = await real.write(os.urandom(2 * MIB))
+        extent = unpack(written.extents)[0]
+        group = next(group for group in real.groups if group.group_id == extent.group_id)
+        for slot, node_id in enumerate(group.nodes):
+            shard_id = extent.segment_id + bytes([slot])
+            listed, more = await real.store.list_shards(node_id, extent.segment_id[:8], b"", 100)
+            assert [one.shard_id for one in listed] == [shard_id]
+            assert not more
+            assert await real.store.stat(node_id, shard_id) == listed[0]
+            await real.store.trash(node_id, [shard_id])
+            assert (await real.store.list_shards(node_id, extent.segment_id[:8], b"", 100))[0] == []
+            known = await real.store.stat(node_id, shard_id)
+            assert known is not None
+            assert known.state == "trash"
+
+
+async def test_a_node_is_killed_and_comes_back(tmp_path: Path) -> None:
+    async with real_store(tmp_path, 6, unix=True) as real:
+        acknowledged: list[tuple[Written, bytes]] = []
+        stop = asyncio.Event()
+
+        async def client(size: int) -> None:
+            while not stop.is_set():
+                data = os.urandom(size)
+                try:
+                    acknowledged.append((await real.write(data), data))
+                except WriteFailed as failed:
+                    assert size > LAYOUT.row_bytes, failed
+
+        clients = [asyncio.create_task(client(size)) for size in (4096, 4096, 500_000, 7 * MIB)]
+        for number in (2, 4):
+            await asyncio.sleep(0.4)
+            await real.nodes[number].kill()
+            await real.nodes[number].start()
+            real.tell()
+        await asyncio.sleep(0.4)
+        stop.set()
+        await asyncio.gather(*clients)
+        assert len(acknowledged) > 20
+        for written, data in acknowledged:
+            assert await real.read(written, len(data)) == data

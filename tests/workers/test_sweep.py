@@ -1,0 +1,128 @@
+"""The sweep and what else ends by time: only closed sessions lose what no row names (law 4)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from awscrt.checksums import crc32c
+
+from s3gate.catalog.catalog import Catalog
+from s3gate.geometry.ids import make_id, session_of, shard_id
+from s3gate.workers import sweep as sweep_room
+from s3gate.workers.collect import collect
+from s3gate.workers.expire import expire_uploads, forget_completed
+from s3gate.workers.sweep import Sweeper, close_stale_sessions, sweep_session
+from s3gate.workers.workshop import Workshop
+from tests.fix_ministore import MiniStore
+
+BIG = bytes(range(256)) * 120
+
+
+async def restarted(ministore: MiniStore) -> Workshop:
+    await ministore.restart_session()
+    return ministore.shop
+
+
+async def test_an_open_session_is_never_swept(ministore: MiniStore) -> None:
+    await ministore.write(BIG)
+    before = ministore.live()
+    sweeper = Sweeper()
+    assert not await sweeper.sweep(ministore.shop)
+    assert ministore.live() == before
+
+
+async def test_a_closed_session_keeps_what_rows_name_and_loses_the_rest(ministore: MiniStore) -> None:
+    row = await ministore.put(b"key", BIG)
+    upload = await ministore.begin(b"multi")
+    part = await ministore.part(upload, 1, BIG)
+    await ministore.write(BIG)
+    await ministore.write(b"small")
+    named = ministore.shards_of(row.extents + part.extents)
+    assert named < ministore.live()
+    shop = await restarted(ministore)
+    sweeper = Sweeper()
+    assert await sweeper.sweep(shop)
+    assert ministore.live() == named
+    assert not await sweeper.sweep(shop), "once is enough until it is old"
+    assert await ministore.read(b"key") == BIG
+
+
+async def test_pages_of_the_list_do_not_matter(ministore: MiniStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep_room, "LIST_LINES", 2)
+    named = b""
+    for number in range(6):
+        named += (await ministore.put(b"%d" % number, BIG)).extents
+        await ministore.write(BIG)
+    shop = await restarted(ministore)
+    await sweep_session(shop, session_of(named))
+    assert ministore.live() == ministore.shards_of(named)
+
+
+async def test_a_node_that_is_down_is_swept_later_and_the_session_stays(
+    ministore: MiniStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep_room, "FORGET_SECONDS", -60.0)
+    await ministore.write(BIG)
+    shop = await restarted(ministore)
+    down = ministore.nodes[1]
+    await down.stop()
+    sweeper = Sweeper()
+    assert not await sweeper.sweep(shop)
+    closed = "SELECT count(*) FROM session WHERE closed_at IS NOT NULL"
+    assert ministore.live() == set() and ministore.sql(closed) == [(1,)]
+    await down.start(ministore.catalog)
+    assert down.live()
+    node = ministore.store.fleet.nodes[down.node_id]
+    for _ in range(200):
+        if not node.failed:
+            break
+        await asyncio.sleep(0.02)
+    assert await sweeper.sweep(shop)
+    assert ministore.live() == set() and ministore.sql(closed) == [(0,)]
+
+
+async def test_what_arrives_after_the_first_sweep_goes_with_the_last(
+    ministore: MiniStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await ministore.put(b"key", b"kept")
+    shop = await restarted(ministore)
+    sweeper = Sweeper()
+    assert await sweeper.sweep(shop)
+    late = shard_id(make_id(session_of(row.content_id), 10_000), 0)
+    node = ministore.store.fleet.nodes[ministore.nodes[0].node_id]
+    await node.put(late, b"late", crc32c(b"late"))
+    monkeypatch.setattr(sweep_room, "FORGET_SECONDS", -60.0)
+    assert await sweeper.sweep(shop)
+    assert late not in ministore.live() and await ministore.read(b"key") == b"kept"
+
+
+async def test_sessions_that_nobody_hears_of_are_closed(ministore: MiniStore) -> None:
+    stale = await Catalog.open(ministore.database, kind="gate")
+    session_id = stale.ids.session_id
+    ministore.sql("UPDATE session SET seen_at = now() - interval '1 hour' WHERE session_id = %s", session_id)
+    await close_stale_sessions(ministore.shop)
+    assert [row.session_id for row in await ministore.catalog.closed_sessions()] == [session_id]
+    await stale.close()
+
+
+async def test_unfinished_uploads_expire(ministore: MiniStore) -> None:
+    old, fresh = await ministore.begin(b"old"), await ministore.begin(b"fresh")
+    await ministore.part(old, 1, BIG)
+    part = await ministore.part(fresh, 1, BIG)
+    ministore.sql("UPDATE upload SET initiated_at = now() - interval '8 days' WHERE upload_id = %s", old.upload_id)
+    await expire_uploads(ministore.shop)
+    while await collect(ministore.shop):
+        pass
+    assert ministore.live() == ministore.shards_of(part.extents)
+    assert ministore.sql("SELECT key FROM upload") == [(b"fresh",)]
+
+
+async def test_tombstones_are_forgotten(ministore: MiniStore) -> None:
+    upload = await ministore.begin(b"multi")
+    await ministore.complete(upload, [await ministore.part(upload, 1, BIG)])
+    await forget_completed(ministore.shop)
+    assert await ministore.catalog.find_completed(upload.upload_id) is not None
+    ministore.sql("UPDATE completed_upload SET completed_at = now() - interval '8 days'")
+    await forget_completed(ministore.shop)
+    assert await ministore.catalog.find_completed(upload.upload_id) is None
