@@ -48,9 +48,7 @@ def upload(s3: Any, path: Path, bucket: str, key: str, part_bytes: int) -> None:
             number += 1
             etag = f'"{hashlib.md5(piece).hexdigest()}"'
             if arrived.get(number, {}).get("ETag") != etag:
-                answer = s3.upload_part(
-                    Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=piece
-                )
+                answer = s3.upload_part(Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=piece)
                 etag = answer["ETag"]
                 print(f"part {number}: sent")
             else:

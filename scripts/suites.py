@@ -20,7 +20,7 @@ NO_TESTS = 5
 BUDGETS = {
     "static": 60,
     "top": 15,
-    "s3": 60,
+    "s3": 45,
     "geometry": 45,
     "chunkd": 150,
     "catalog": 90,
@@ -34,7 +34,7 @@ BUDGETS = {
     "deploy": 45,
     "clients": 240,
     "crash": 210,
-    "limits": 90,
+    "limits": 105,
     "examples": 45,
 }
 ALONE = {"top", "embedded", "deploy", "clients", "crash", "limits", "examples", "bench"}

@@ -48,7 +48,7 @@ from s3gate.geometry.ids import IdSource
 from s3gate.geometry.placement import Group
 from s3gate.geometry.stripe import Layout
 
-CLOSE_SECONDS = 2.0
+CLOSE_SECONDS = 0.75
 
 
 class Catalog:

@@ -27,6 +27,7 @@ Row = tuple[Any, ...]
 T = TypeVar("T")
 
 _GOOD = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
+_ENDED = select.POLLHUP | select.POLLERR | select.POLLNVAL
 _KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 
 
@@ -235,26 +236,36 @@ class Connection:
 
     def _readable(self) -> None:
         """Collect results; when the last one is here, wake the task that waits."""
-        pg = self._pg
+        waiter = self._waiter
         try:
-            pg.consume_input()
-            waiter = self._waiter
-            while waiter is not None and not pg.is_busy():
-                result = pg.get_result()
-                if result is None:
-                    if self._in_pipeline and pg.status == pq.ConnStatus.OK:
-                        continue
-                    break
-                if result.status == pq.ExecStatus.PIPELINE_SYNC:
-                    break
-                self._results.append(result)
-            else:
-                return
+            while not self._collect():
+                if not self._has_ended():
+                    return
         except psycopg.OperationalError as error:
             self._break(ConnectionLost(True, error))
             return
-        if not waiter.done():
+        if waiter is not None and not waiter.done():
             waiter.set_result(self._results)
+
+    def _collect(self) -> bool:
+        """Read what has arrived; whether the last result is among it."""
+        pg = self._pg
+        pg.consume_input()
+        while self._waiter is not None and not pg.is_busy():
+            result = pg.get_result()
+            if result is None:
+                if self._in_pipeline and pg.status == pq.ConnStatus.OK:
+                    continue
+                return True
+            if result.status == pq.ExecStatus.PIPELINE_SYNC:
+                return True
+            self._results.append(result)
+        return False
+
+    def _has_ended(self) -> bool:
+        """Whether the other side is gone, so that what it left must be read now: uvloop tells once of a socket that
+        was reset, and watches it no longer. (A server that dies says so first, and leaves what we sent unread.)"""
+        return any(events & _ENDED for _, events in self._poll.poll(0))
 
     def _too_late(self) -> None:
         self._break(ConnectionLost(True, "no answer in time"))

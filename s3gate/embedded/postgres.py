@@ -7,6 +7,7 @@ table, which are the catalog's business. It listens on a unix socket in a direct
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import pwd
@@ -163,7 +164,7 @@ def socket_directory(home: Path) -> Path:
     if len(os.fsencode(inside)) <= SOCKET_PATH_LIMIT - 40 and re.fullmatch(r"[\w./+-]+", str(inside)):
         inside.mkdir(mode=0o711, exist_ok=True)
         return inside
-    name = re.sub(r"\W", "", quote(os.path.realpath(home), safe=""))[-24:]
+    name = hashlib.sha256(os.fsencode(os.path.realpath(home))).hexdigest()[:16]
     outside = Path(tempfile.gettempdir()) / f"s3gate-{os.geteuid()}-{name}"
     outside.mkdir(mode=0o711, exist_ok=True)
     if outside.is_symlink() or outside.stat().st_uid != os.geteuid():

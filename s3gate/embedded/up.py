@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -116,7 +117,7 @@ class Store:
         self.data_dir = data_dir
         self.supervisor = supervisor
         self.sockets = socket_directory(data_dir)
-        (data_dir / "logs").mkdir(exist_ok=True)
+        (data_dir / "logs").mkdir(mode=0o700, exist_ok=True)
         self.root = keys.root_keys(data_dir / "root.key", environ)
         self.cluster_key_file = data_dir / "cluster.key"
         keys.keep(self.cluster_key_file, keys.new_cluster_key)
@@ -182,7 +183,7 @@ class Store:
 
     def _node_count(self) -> int:
         """As many as asked for, and never fewer than the directory has: each of them keeps shards."""
-        (self.data_dir / "nodes").mkdir(exist_ok=True)
+        (self.data_dir / "nodes").mkdir(mode=0o700, exist_ok=True)
         found = sum(1 for entry in (self.data_dir / "nodes").iterdir() if entry.name.isdigit())
         wanted = self.options.nodes or LEAST_NODES
         if self.options.nodes is not None and found > wanted:
@@ -256,6 +257,7 @@ class Store:
         self.internal.close()
         for path in filter(None, (store_file(self.data_dir), self.options.ready_file)):
             path.unlink(missing_ok=True)
+        shutil.rmtree(self.sockets, ignore_errors=True)
 
 
 def listen(address: Address) -> socket.socket:

@@ -1,7 +1,8 @@
 """The budget: how many bytes of bodies one process holds in memory (law 9), and the block that counts there.
 
 It knows neither sockets nor shards. Waiting is first come, first served: a large request at the head of the
-queue is not overtaken by small ones, so that nobody starves.
+queue is not overtaken by smaller ones, so that nobody starves. Small ones have a budget beside it, so that they
+do not stand behind the rows of clients that are slow.
 """
 
 import asyncio
@@ -9,43 +10,80 @@ from collections import deque
 from collections.abc import Callable
 
 from s3gate.store.errors import BudgetExceeded
+from s3gate.store.limits import SMALL_BYTES
 
 
 class Budget:
-    """A number of bytes that bodies share. One per process, used from one event loop."""
+    """A number of bytes that bodies share. One per process, used from one event loop.
 
-    __slots__ = ("_free", "_waiting", "total")
+    What takes at most SMALL_BYTES takes it from `small_total`, if that is given.
+    """
 
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self._free = total
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+    __slots__ = ("_rows", "_small", "total")
+
+    def __init__(self, total: int, small_total: int = 0) -> None:
+        self.total = total + small_total
+        self._rows = _Share(total)
+        self._small = _Share(small_total) if small_total else self._rows
+
+    def _share(self, size: int) -> "_Share":
+        return self._small if size <= SMALL_BYTES else self._rows
+
+    def _shares(self) -> "set[_Share]":
+        return {self._rows, self._small}
 
     @property
     def free(self) -> int:
         """Bytes that nobody holds."""
-        return self._free
+        return sum(share.free for share in self._shares())
 
     @property
     def waiting(self) -> int:
-        """How many callers stand in the queue."""
-        return len(self._waiting)
+        """How many callers stand in the queues."""
+        return sum(len(share.waiting) for share in self._shares())
+
+    def longest_wait_seconds(self) -> float:
+        """For how long the first in a queue has been waiting; 0 when nobody is."""
+        since = [share.waiting[0][2] for share in self._shares() if share.waiting]
+        return asyncio.get_running_loop().time() - min(since) if since else 0.0
 
     def try_acquire(self, size: int) -> bool:
         """Takes `size` bytes if they are free and nobody waits."""
-        if self._waiting or size > self._free:
-            return False
-        self._free -= size
-        return True
+        return self._share(size).try_acquire(size)
 
     async def acquire(self, size: int) -> None:
         """Takes `size` bytes, waiting in turn until they are free."""
+        await self._share(size).acquire(size)
+
+    def release(self, size: int) -> None:
+        """Gives back what was taken at once: it is the size that tells where it came from."""
+        self._share(size).release(size)
+
+
+class _Share:
+    """Bytes and those who wait for them, each with the time since when."""
+
+    __slots__ = ("free", "total", "waiting")
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.free = total
+        self.waiting: deque[tuple[int, asyncio.Future[None], float]] = deque()
+
+    def try_acquire(self, size: int) -> bool:
+        if self.waiting or size > self.free:
+            return False
+        self.free -= size
+        return True
+
+    async def acquire(self, size: int) -> None:
         if size > self.total:
             raise BudgetExceeded(f"{size} bytes are more than the whole budget of {self.total}")
         if self.try_acquire(size):
             return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((size, future))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self.waiting.append((size, future, loop.time()))
         try:
             await future
         except asyncio.CancelledError:
@@ -56,21 +94,23 @@ class Budget:
             raise
 
     def release(self, size: int) -> None:
-        """Gives bytes back."""
-        self._free += size
-        if self._waiting:
+        self.free += size
+        if self.waiting:
             self._serve()
 
     def _serve(self) -> None:
-        waiting = self._waiting
+        waiting = self.waiting
         while waiting:
-            size, future = waiting[0]
+            size, future, _ = waiting[0]
             if not future.done():
-                if size > self._free:
+                if size > self.free:
                     return
-                self._free -= size
+                self.free -= size
                 future.set_result(None)
             waiting.popleft()
+
+
+_NOTHING = memoryview(b"")
 
 
 class Block:
@@ -83,7 +123,12 @@ class Block:
         self._release = release
 
     def release(self) -> None:
-        """Gives the block's bytes back to the budget; calling it again does nothing."""
+        """Gives the block's bytes back to the budget and lets go of them; calling it again does nothing.
+
+        Whoever still holds the block (a task that waits for the next one does) must not hold its bytes: the
+        budget counts them as free.
+        """
         release, self._release = self._release, None
         if release is not None:
+            self.data = _NOTHING
             release()

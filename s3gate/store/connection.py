@@ -232,9 +232,11 @@ class Connection(asyncio.BufferedProtocol):
         self._used = True
         if future is not None and not future.done():
             future.set_result(Answer(status, headers, body))
+        # Whoever waits for the kernel to take the body is told now: the node has had all of it, though the loop may
+        # not have said so yet, and the next request on this connection must not take that waiter's place.
+        self._wake()
         if sending or headers.get(b"connection") == b"close":
             self.close()
-            self._wake()
         else:
             self._on_free(self)
 

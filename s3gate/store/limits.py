@@ -10,6 +10,10 @@ SLICE_BYTES = 1 * MIB
 """... or until so many bytes went there."""
 CACHED_SHARD_BYTES = 64 * 1024
 """Shards up to this length are read whole and cached."""
+SMALL_BYTES = 512 * 1024
+"""What takes at most this much of the byte budget never waits for what takes more."""
+SMALL_SHARE = 8
+"""The part of the byte budget that such small ones get beside it: one eighth."""
 READ_AHEAD_ROWS = 2
 """Rows that a download has under way beyond the one it is sending."""
 REQUEST_ATTEMPTS = 4

@@ -27,6 +27,11 @@ class Limits:
     download_bytes_per_second: int = 1 * KIB
     download_window_seconds: float = 60.0
     """The least rate at which a client takes what it asked for."""
+    crowded_seconds: float = 2.0
+    """For how long somebody must have waited for memory until slow clients, who hold it, have to be quicker."""
+    crowded_bytes_per_second: int = 16 * KIB
+    crowded_window_seconds: float = 8.0
+    """Then this is the least rate, of bodies and downloads."""
     body_buffer_bytes: int = 1 * MIB
     """Received and not yet taken by the operation: above it reading pauses."""
     drain_bytes: int = 64 * KIB

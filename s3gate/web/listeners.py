@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import uvicorn
 
 from s3gate.web.cycle import Application
 from s3gate.web.limits import Limits
+from s3gate.web.porter import nobody_waits
 from s3gate.web.protocol import make_protocol
 
 BACKLOG = 2048
@@ -60,11 +61,18 @@ class Server(uvicorn.Server):
             await asyncio.sleep(0.005)
 
 
-def make_server(app: Application, limits: Limits, tls_cert: Path | None = None, tls_key: Path | None = None) -> Server:
+def make_server(
+    app: Application,
+    limits: Limits,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+    *,
+    waited_seconds: Callable[[], float] = nobody_waits,
+) -> Server:
     """A server with our protocol; it is given its sockets when it serves."""
     config = uvicorn.Config(
         app,
-        http=make_protocol(limits),
+        http=make_protocol(limits, waited_seconds),
         ws="none",
         lifespan="off",
         log_config=None,

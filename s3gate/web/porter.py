@@ -7,6 +7,7 @@ porter decides nothing about HTTP; each connection is asked what it exceeds.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from s3gate.web.limits import Limits
@@ -19,11 +20,22 @@ class Visitor(Protocol):
         """Ends what lasts too long."""
 
 
-class Porter:
-    """Connections by address, and the sweep over them. Lives as long as its listener, on one event loop."""
+def nobody_waits() -> float:
+    """What is said where requests share nothing that slow clients could hold."""
+    return 0.0
 
-    def __init__(self, limits: Limits) -> None:
+
+class Porter:
+    """Connections by address, and the sweep over them. Lives as long as its listener, on one event loop.
+
+    `waited_seconds` tells for how long somebody has been waiting for memory that others hold: then `crowded` is
+    set, and whoever is slow has to be quicker or go.
+    """
+
+    def __init__(self, limits: Limits, waited_seconds: Callable[[], float] = nobody_waits) -> None:
         self.limits = limits
+        self.crowded = False
+        self._waited_seconds = waited_seconds
         self.visitors: set[Visitor] = set()
         self.refused = 0
         self._by_address: dict[str, int] = {}
@@ -67,6 +79,7 @@ class Porter:
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         self._sweeping = None
         now = loop.time()
+        self.crowded = self._waited_seconds() > self.limits.crowded_seconds
         for visitor in tuple(self.visitors):
             visitor.check_deadlines(now)
         if self.visitors:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import httptools
@@ -20,16 +21,16 @@ from uvicorn.server import ServerState
 
 from s3gate.web.cycle import Application, Cycle
 from s3gate.web.limits import Limits
-from s3gate.web.porter import Porter
+from s3gate.web.porter import Porter, nobody_waits
 from s3gate.web.refusal import refusal_bytes
 
 _VERSIONS = frozenset(("1.0", "1.1"))  # the parser would also take 0.9 and 2.0
 _NOTED = frozenset((b"host", b"expect", b"content-length", b"transfer-encoding"))
 
 
-def make_protocol(limits: Limits) -> type[GateProtocol]:
+def make_protocol(limits: Limits, waited_seconds: Callable[[], float] = nobody_waits) -> type[GateProtocol]:
     """The protocol class of one listener, for `uvicorn.Config(http=...)`."""
-    return type("ListenerProtocol", (GateProtocol,), {"porter": Porter(limits)})
+    return type("ListenerProtocol", (GateProtocol,), {"porter": Porter(limits, waited_seconds)})
 
 
 class Refused(Exception):
@@ -314,6 +315,8 @@ class GateProtocol(HttpToolsProtocol):
 
     def _crawls(self, now: float, done: int, rate: int, seconds: float) -> bool:
         """Whether less than the least rate was done in a window that is over; starts the next window."""
+        if self.porter.crowded:
+            rate, seconds = self.porter.limits.crowded_bytes_per_second, self.porter.limits.crowded_window_seconds
         start, before = self._window
         if now - start < seconds and done - before < rate * seconds:
             return False

@@ -24,10 +24,11 @@ from chunkd import wire
 from s3gate.catalog import schema
 from s3gate.catalog.catalog import Catalog
 from s3gate.catalog.limits import Limits as CatalogLimits
+from s3gate.catalog.starting import when_up
 from s3gate.gate import Gate
 from s3gate.s3.credentials import Credential
 from s3gate.store.budget import Budget
-from s3gate.store.limits import StoreLimits
+from s3gate.store.limits import SMALL_BYTES, SMALL_SHARE, StoreLimits
 from s3gate.store.store import Store
 from s3gate.web.access_log import AccessLog
 from s3gate.web.app import make_app
@@ -64,9 +65,7 @@ async def serve(settings: Settings, stop: asyncio.Event | None = None) -> None:
     tune_allocator()
     key = wire.ClusterKey.parse(settings.cluster_key_text())
     async with contextlib.AsyncExitStack() as stack:
-        await asyncio.to_thread(schema.apply, settings.database_url)
-        await asyncio.to_thread(schema.adopt, settings.database_url, key.cluster_id)
-        gate, watch = await _open_gate(settings, key, stack)
+        gate, watch = await _open_gate(settings, key, stack, stop)
         meters, access_log = Meters(), AccessLog(settings.access_log) if settings.access_log else None
         background = [watch.run()] if access_log is None else [watch.run(), access_log.run()]
         for work in background:
@@ -74,19 +73,25 @@ async def serve(settings: Settings, stop: asyncio.Event | None = None) -> None:
         door = Door(gate, dispatch_table(), meters, access_log)
         app = make_app(door, watch.readiness, _samples(gate, meters))
         internal = Internal(gate.catalog, key.derive(wire.INTERNAL_PURPOSE), time.time, watch.node_joined)
-        await _serve_ports(settings, app, internal, stop)
+        await _serve_ports(settings, app, internal, gate.budget.longest_wait_seconds, stop)
+
+
+async def _open_catalog(settings: Settings, key: wire.ClusterKey) -> Catalog:
+    await asyncio.to_thread(schema.apply, settings.database_url)
+    await asyncio.to_thread(schema.adopt, settings.database_url, key.cluster_id)
+    limits = CatalogLimits.for_session_timeout(settings.session_timeout_seconds)
+    return await Catalog.open(settings.database_url, kind=KIND, limits=limits)
 
 
 async def _open_gate(
-    settings: Settings, key: wire.ClusterKey, stack: contextlib.AsyncExitStack
+    settings: Settings, key: wire.ClusterKey, stack: contextlib.AsyncExitStack, stop: asyncio.Event
 ) -> tuple[Gate, FleetWatch]:
-    catalog_limits = CatalogLimits.for_session_timeout(settings.session_timeout_seconds)
-    catalog = await Catalog.open(settings.database_url, kind=KIND, limits=catalog_limits)
+    catalog = await when_up(lambda: _open_catalog(settings, key), stop)
     stack.push_async_callback(_close_catalog, catalog)
-    layout = await catalog.find_or_make_layout(
-        settings.layout, settings.unit_bytes, settings.floor_bytes, settings.segment_bytes
-    )
-    budget = Budget(settings.body_budget_bytes)
+    wanted = (settings.layout, settings.unit_bytes, settings.floor_bytes, settings.segment_bytes)
+    layout = await when_up(lambda: catalog.find_or_make_layout(*wanted), stop)
+    rows = settings.body_budget_bytes
+    budget = Budget(rows, max(SMALL_BYTES, rows // SMALL_SHARE))
     limits = StoreLimits(
         placement=settings.placement,
         cache_bytes=settings.cache_bytes,
@@ -109,11 +114,14 @@ def _root_only(settings: Settings) -> Callable[[str], Credential | None]:
     return {root.access_key: root}.get
 
 
-async def _serve_ports(settings: Settings, app: Application, internal: Internal, stop: asyncio.Event) -> None:
+async def _serve_ports(
+    settings: Settings, app: Application, internal: Internal, waited_seconds: Callable[[], float], stop: asyncio.Event
+) -> None:
     limits = Limits()
     public = listening_socket(settings.listen, settings.listen_fd)
     private = listening_socket(settings.internal_listen, settings.internal_fd)
-    servers = [make_server(app, limits, settings.tls_cert, settings.tls_key), make_server(internal, limits)]
+    outside = make_server(app, limits, settings.tls_cert, settings.tls_key, waited_seconds=waited_seconds)
+    servers = [outside, make_server(internal, limits)]
     serving = [
         asyncio.create_task(server.serve(sockets=[listener]))
         for server, listener in zip(servers, (public, private), strict=True)

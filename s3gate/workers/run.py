@@ -20,6 +20,7 @@ from s3gate.catalog import schema
 from s3gate.catalog.catalog import Catalog
 from s3gate.catalog.errors import CatalogError
 from s3gate.catalog.limits import Limits
+from s3gate.catalog.starting import when_up
 from s3gate.geometry.stripe import Layout
 from s3gate.settings import Settings
 from s3gate.store.budget import Budget
@@ -72,10 +73,9 @@ async def work(settings: Settings, stop: asyncio.Event | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     stop = _stopped_by_signals() if stop is None else stop
     key = wire.ClusterKey.parse(settings.cluster_key_text())
-    await asyncio.to_thread(schema.apply, settings.database_url)
-    await asyncio.to_thread(schema.adopt, settings.database_url, key.cluster_id)
-    async with open_workshop(settings, key, "worker") as shop:
-        await refresh_fleet(shop)
+    await when_up(lambda: _prepare(settings, key), stop)
+    async with open_workshop(settings, key, "worker", stop) as shop:
+        await when_up(lambda: refresh_fleet(shop), stop)
         loops = [asyncio.create_task(_repeat(shop, chore, stop)) for chore in chores(settings)]
         await stop.wait()
         await asyncio.wait(loops, timeout=STOP_SECONDS)
@@ -84,11 +84,18 @@ async def work(settings: Settings, stop: asyncio.Event | None = None) -> None:
         await asyncio.gather(*loops, return_exceptions=True)
 
 
+async def _prepare(settings: Settings, key: wire.ClusterKey) -> None:
+    await asyncio.to_thread(schema.apply, settings.database_url)
+    await asyncio.to_thread(schema.adopt, settings.database_url, key.cluster_id)
+
+
 @contextlib.asynccontextmanager
-async def open_workshop(settings: Settings, key: wire.ClusterKey, kind: str) -> AsyncIterator[Workshop]:
+async def open_workshop(
+    settings: Settings, key: wire.ClusterKey, kind: str, stop: asyncio.Event
+) -> AsyncIterator[Workshop]:
     """Catalog and store, closed in order. Nothing is ever written to nodes through it, so any layout will do."""
     limits = Limits.for_session_timeout(settings.session_timeout_seconds)
-    catalog = await Catalog.open(settings.database_url, kind=kind, limits=limits)
+    catalog = await when_up(lambda: Catalog.open(settings.database_url, kind=kind, limits=limits), stop)
     try:
         budget = Budget(settings.body_budget_bytes)
         store_limits = StoreLimits(cache_bytes=0, read_wait_seconds=settings.read_wait_seconds)

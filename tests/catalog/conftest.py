@@ -13,7 +13,14 @@ from s3gate.catalog.catalog import Catalog
 from s3gate.catalog.limits import Limits
 
 OpenCatalog = Callable[..., Awaitable[Catalog]]
-QUICK = replace(Limits(), reconnect_most_seconds=0.2, down_seconds=2.0, settle_seconds=5.0, other_connections=3)
+QUICK = replace(
+    Limits(),
+    lookup_connections=1,
+    other_connections=2,
+    reconnect_most_seconds=0.2,
+    down_seconds=2.0,
+    settle_seconds=5.0,
+)
 
 
 class Look:

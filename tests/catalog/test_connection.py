@@ -178,27 +178,26 @@ ARRAYS: list[tuple[Any, str, st.SearchStrategy[Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("parameter", "name", "values"), ARRAYS, ids=[each[1] for each in ARRAYS])
-def test_arrays_come_back_as_they_went(database: str, parameter: Any, name: str, values: Any) -> None:
+def test_arrays_come_back_as_they_went(database: str) -> None:
     loop = asyncio.new_event_loop()
-    statement = Statement("array", f"SELECT $1::{name}", parameter)
+    connection = loop.run_until_complete(_open(database))
+    statements = [Statement(f"array-{name}", f"SELECT $1::{name}", parameter) for parameter, name, _ in ARRAYS]
 
-    async def open_one() -> Connection:
-        return await Connection.open(database, Limits(), lambda broken: None)
-
-    connection = loop.run_until_complete(open_one())
-
-    @given(st.lists(values, max_size=8))
-    @settings(max_examples=40, deadline=None, derandomize=True)
-    def check(given_values: list[Any]) -> None:
-        rows = loop.run_until_complete(connection.fetch(statement, given_values))
-        assert rows == [(given_values,)]
+    @given(st.tuples(*[st.lists(values, max_size=8) for _, _, values in ARRAYS]))
+    @settings(max_examples=60, deadline=None, derandomize=True)
+    def check(arrays: tuple[list[Any], ...]) -> None:
+        for statement, array in zip(statements, arrays, strict=True):
+            assert loop.run_until_complete(connection.fetch(statement, array)) == [(array,)]
 
     try:
         check()
     finally:
         connection.close()
         loop.close()
+
+
+async def _open(dsn: str) -> Connection:
+    return await Connection.open(dsn, Limits(), lambda broken: None)
 
 
 async def test_uuids_and_scalars(connection: Connection) -> None:

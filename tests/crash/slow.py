@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import socket
 from typing import Any
 from urllib.parse import urlsplit
 
 from tests.fix_store import Store
 
 TIMEOUT_SECONDS = 30
+RECEIVE_BYTES = 64 * 1024
 
 
 class SlowRequest:
@@ -43,3 +45,33 @@ class SlowRequest:
     def vanish(self) -> None:
         """The client is gone in the middle of its body."""
         self._connection.close()
+
+
+class _Narrow(http.client.HTTPConnection):
+    """A connection that takes little at a time, so that the other side has to wait for its reader."""
+
+    def connect(self) -> None:
+        self.sock = socket.socket()
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect((self.host, self.port))
+
+
+class SlowRead:
+    """A presigned GET whose body is taken by hand."""
+
+    def __init__(self, store: Store, bucket: str, key: str, gate: int = 0) -> None:
+        signer = store.client(gate, signature_version="s3v4")
+        params = {"Bucket": bucket, "Key": key}
+        url = urlsplit(signer.generate_presigned_url("get_object", Params=params))
+        self._connection = _Narrow(url.netloc, timeout=TIMEOUT_SECONDS)
+        self._connection.request("GET", f"{url.path}?{url.query}")
+        self._answer = self._connection.getresponse()
+        assert self._answer.status == 200
+
+    def read(self, length: int | None = None) -> bytes:
+        """So much of the body, or the rest; http.client.IncompleteRead when it breaks off."""
+        data = self._answer.read(length)
+        if length is None:
+            self._connection.close()
+        return data

@@ -1,10 +1,9 @@
-"""Requests that are not HTTP, too large, too slow or oddly named, over real sockets against a running store."""
+"""Requests that are not HTTP, too large or oddly named, over real sockets against a running store."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
@@ -13,9 +12,10 @@ import pytest
 from lxml import etree
 
 from tests.fix_store import Store
-from tests.limits.wire import UNSIGNED, Reply, Signer, Wire
+from tests.limits.wire import Reply, Signer, Wire
 
-pytestmark = pytest.mark.usefixtures("healthy")
+# The slow clients take their time beside all tests of this directory: see test_slow_clients.
+pytestmark = pytest.mark.usefixtures("slow_clients", "healthy")
 
 # --- what is no request ---
 
@@ -90,50 +90,6 @@ def test_a_header_section_just_fits(ask: Callable[[bytes], Reply], signer: Signe
     for size, status in ((7_000, 200), (8_190, 400)):
         headers = [(f"x-{number}", "a" * (size // count - 10)) for number in range(count)]
         assert ask(signer.request("GET", f"/{bucket}/ten", unsigned=headers).raw).status == status
-
-
-# --- who takes too long ---
-
-DRIBBLE_SECONDS = 0.5
-
-
-def test_slow_clients_are_sent_away(store: Store, signer: Signer, bucket: str) -> None:
-    """A header section has ten seconds; a body must come with a kilobyte a second, measured over twenty."""
-    put = signer.request("PUT", f"/{bucket}/slow", [("content-length", "100000")], payload=UNSIGNED).head
-    chunked = [("x-amz-decoded-content-length", "100000"), ("transfer-encoding", "chunked")]
-    streaming = signer.request("PUT", f"/{bucket}/slow", chunked, payload="STREAMING-UNSIGNED-PAYLOAD-TRAILER").head
-    clients = {
-        "header": (b"GET / HTTP/1.1\r\nhost: h\r\nx-a: ", b"a", 9, 20),
-        "request line": (b"GET /", b"a", 9, 20),
-        "headers": (GET, b"x: y\r\n", 9, 20),
-        "body": (put, b"a", 15, 50),
-        "silent body": (put, b"", 15, 50),
-        "chunked body": (streaming, b"1\r\na\r\n", 15, 50),
-    }
-    with ThreadPoolExecutor(len(clients)) as pool:
-        answers = {
-            name: pool.submit(dribble, store.gates[0].port, head, drop) for name, (head, drop, *_) in clients.items()
-        }
-    for name, (_, _, least, most) in clients.items():
-        reply, seconds = answers[name].result()
-        assert (reply.status, reply.code, reply.closes) == (400, "RequestTimeout", True), name
-        assert least < seconds < most, name
-    with Wire(signer.port) as wire:
-        assert wire.ask(signer.request("GET", f"/{bucket}/slow").raw).status == 404
-
-
-def dribble(port: int, head: bytes, drop: bytes) -> tuple[Reply, float]:
-    """Sends the head, then a drop every half second until the gate has had enough. How long that was."""
-    started = time.monotonic()
-    with Wire(port) as wire:
-        wire.send(head)
-        wire.socket.settimeout(DRIBBLE_SECONDS)
-        while True:
-            try:
-                return wire.reply(), time.monotonic() - started
-            except TimeoutError:
-                assert time.monotonic() - started < 60
-                wire.send(drop)
 
 
 # --- keys ---

@@ -38,6 +38,7 @@ def upload(store: Store, bucket: str) -> Upload:
 
 # --- queries ---
 
+LONG = "a" * 999
 INVALID = (400, "InvalidArgument")
 UNBUILT = (501, "NotImplemented")
 FINE = (200, "")
@@ -52,7 +53,7 @@ TARGETS: dict[str, tuple[int, str]] = {
     "GET /{b}?list-type=": INVALID,
     "GET /{b}?encoding-type=base64": INVALID,
     "GET /{b}?list-type=2&encoding-type=x": INVALID,
-    **{f"GET /{{b}}?list-type=2&continuation-token={text}": INVALID for text in ("x", "AAAA", "%00", "%C3%A9", "a" * 999)},
+    **{f"GET /{{b}}?list-type=2&continuation-token={text}": INVALID for text in ("x", "AAAA", "%00", "%C3%A9", LONG)},
     "GET /{b}?list-type=2&continuation-token=": FINE,
     "GET /{b}?list-type=2&start-after=%00%F0%9F%98%80": FINE,
     "GET /{b}?prefix=%00&delimiter=%00&marker=%0D%0A": FINE,
@@ -105,7 +106,7 @@ TARGETS: dict[str, tuple[int, str]] = {
     "POST /{b}/up?uploadId=x": (400, "MalformedXML"),
     **{
         f"PUT /{name}": (400, "InvalidBucketName")
-        for name in ("ab", "A-Bucket", "a" * 64, "a..b", "-abc", "abc-", "192.168.1.1", "xn--abc", "a_b", "%00abc", "a%20b")
+        for name in ("ab", "Abc", "a" * 64, "a..b", "-abc", "abc-", "192.168.1.1", "xn--abc", "a_b", "%00abc", "a%20b")
     },
     "PUT /b%C3%BCcket": (400, "InvalidBucketName"),
     "PUT /%2Fabc": (400, "InvalidBucketName"),
@@ -137,7 +138,12 @@ HEADERS: dict[str, tuple[str, str, Pairs, tuple[int, str]]] = {
     "a checksum that is none": ("PUT", "h", [("x-amz-checksum-crc32", "junk")], REFUSED),
     "a checksum of wrong length": ("PUT", "h", [("x-amz-checksum-sha256", "AAAAAA==")], REFUSED),
     "a checksum of something else": ("PUT", "h", [("x-amz-checksum-crc32", "AAAAAA==")], (400, "BadDigest")),
-    "two checksums": ("PUT", "h", [("x-amz-checksum-crc32", "AAAAAA=="), ("x-amz-checksum-crc32c", "AAAAAA==")], REFUSED),
+    "two checksums": (
+        "PUT",
+        "h",
+        [("x-amz-checksum-crc32", "AAAAAA=="), ("x-amz-checksum-crc32c", "AAAAAA==")],
+        REFUSED,
+    ),
     "an unknown checksum": ("PUT", "h", [("x-amz-checksum-crc8", "AA==")], REFUSED),
     "a promise of a checksum": ("PUT", "h", [("x-amz-sdk-checksum-algorithm", "CRC32")], REFUSED),
     "a trailer without chunks": ("PUT", "h", [("x-amz-trailer", "x-amz-checksum-crc32")], REFUSED),
@@ -165,8 +171,8 @@ HEADERS: dict[str, tuple[str, str, Pairs, tuple[int, str]]] = {
     "copy onto itself": ("PUT", "ten", [("x-amz-copy-source", "{b}/ten")], REFUSED),
     "copy by junk": ("PUT", "h", [("x-amz-copy-source", "{b}/ten"), ("x-amz-metadata-directive", "X")], INVALID),
     **{
-        f"range {text[:20]}": ("GET", "ten", [("range", text)], FINE)
-        for text in ("junk", "bytes", "bytes=", "bytes=-", "bytes=a-b", "bytes=5-4", "bytes=0-0,2-3", "chars=0-1", "bytes=--1")
+        f"range {text}": ("GET", "ten", [("range", text)], FINE)
+        for text in ("junk", "bytes=", "bytes=-", "bytes=a-b", "bytes=5-4", "bytes=0-0,2-3", "chars=0-1", "bytes=--1")
     },
     "range over the end": ("GET", "ten", [("range", "bytes=5-999999")], (206, "")),
     "range behind the end": ("GET", "ten", [("range", "bytes=10-")], (416, "InvalidRange")),
@@ -213,7 +219,12 @@ def xml(root: str, text: str) -> bytes:
 # Where a document is sent, its root, and an element of text in it.
 DOCUMENTS = {
     "delete": ("POST", "/{b}?delete", "Delete", "<Object><Key>%s</Key></Object>"),
-    "complete": ("POST", "/{b}/up?uploadId={u}", "CompleteMultipartUpload", "<Part><PartNumber>1</PartNumber><ETag>%s</ETag></Part>"),
+    "complete": (
+        "POST",
+        "/{b}/up?uploadId={u}",
+        "CompleteMultipartUpload",
+        "<Part><PartNumber>1</PartNumber><ETag>%s</ETag></Part>",
+    ),
     "create": ("PUT", "/{b}-new", "CreateBucketConfiguration", "<LocationConstraint>%s</LocationConstraint>"),
 }  # fmt: skip
 

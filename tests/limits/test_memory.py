@@ -103,9 +103,9 @@ def test_one_put_and_one_get(large: Store) -> None:
 
 
 def test_eight_at_once(large: Store) -> None:
-    """Half of them single PUTs, half multipart, each with threads of its own."""
-    puts = [put_single, put_parts] * (AT_ONCE // 2)
-    gets = [get_single, get_ranges] * (AT_ONCE // 2)
+    """Two of them single PUTs, six multipart with eight connections each."""
+    puts = [put_single, put_parts, put_parts, put_parts] * (AT_ONCE // 4)
+    gets = [get_single, get_ranges, get_ranges, get_ranges] * (AT_ONCE // 4)
     size = GIB // AT_ONCE + 12_345
     with ThreadPoolExecutor(AT_ONCE) as pool:
         sent = list(pool.map(lambda number: puts[number](large, f"k{number}", size, number), range(AT_ONCE)))
@@ -145,7 +145,7 @@ def test_eight_large_ones_at_once(large: Store) -> None:
 
 def run_cli(store: Store, program: str, source: str, target: str) -> None:
     done = subprocess.run(
-        [find_program(program), "s3", "cp", "--only-show-errors", source, target],
+        [find_program(program), "--endpoint-url", store.endpoint, "s3", "cp", "--only-show-errors", source, target],
         env=store.client_environment(),
         capture_output=True,
         text=True,

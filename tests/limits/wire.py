@@ -143,9 +143,9 @@ class Signed(NamedTuple):
 class Signer:
     """Signs for one store; every piece of a signature can be replaced by another value."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, gate: int = 0) -> None:
         self.access_key, self.secret_key, self.region = store.access_key, store.secret_key, store.region
-        self.port = store.gates[0].port
+        self.port = store.gates[gate].port
         self.host = f"127.0.0.1:{self.port}"
 
     def request(

@@ -5,6 +5,7 @@ import pytest
 from s3gate.store.budget import Block, Budget
 from s3gate.store.cache import ENTRY_BYTES, ShardCache
 from s3gate.store.errors import BudgetExceeded, StoreError, WriteCancelled, WriteFailed
+from s3gate.store.limits import SMALL_BYTES
 
 
 async def settle() -> None:
@@ -33,6 +34,26 @@ async def test_nobody_overtakes() -> None:
     await asyncio.gather(*tasks)
     assert order == [60, 10, 20]
     assert budget.free == 10
+
+
+async def test_small_ones_never_stand_behind_rows() -> None:
+    row = SMALL_BYTES + 1
+    budget = Budget(row, SMALL_BYTES)
+    assert budget.longest_wait_seconds() == 0
+    await budget.acquire(row)
+    waiting = asyncio.create_task(budget.acquire(row))
+    await asyncio.sleep(0.05)
+    assert not budget.try_acquire(row)
+    assert budget.longest_wait_seconds() > 0.04
+    assert budget.try_acquire(SMALL_BYTES)
+    assert not budget.try_acquire(1)
+    assert (budget.free, budget.waiting, budget.total) == (0, 1, row + SMALL_BYTES)
+    budget.release(SMALL_BYTES)
+    assert not waiting.done()
+    budget.release(row)
+    await waiting
+    budget.release(row)
+    assert budget.free == budget.total
 
 
 async def test_who_leaves_the_queue_lets_others_through() -> None:
@@ -72,6 +93,7 @@ def test_a_block_is_released_once() -> None:
     block.release()
     block.release()
     assert budget.free == 10
+    assert not block.data  # a task that waits for the next block would keep these bytes alive, uncounted
     Block(memoryview(b"")).release()
 
 

@@ -193,7 +193,7 @@ def test_one_dead_node_of_seven_makes_no_write_wait(make_store: MakeStore) -> No
         time.sleep(1)
         store.nodes[2].kill()
         before = len(uploads.seconds)
-        time.sleep(4)
+        time.sleep(3)
     print(f"\n{len(uploads.seconds) - before} writes without the node, the slowest {max(uploads.seconds):.2f} s")
     store.nodes[2].start()
     store.wait_ready()

@@ -1,0 +1,53 @@
+"""A connection to a node, driven by hand: what the loop may tell it, in the orders in which it may."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from s3gate.store.connection import Connection
+
+ANSWER = b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n"
+
+
+class Wire:
+    """A transport that swallows everything."""
+
+    def __init__(self) -> None:
+        self.closing = False
+
+    def write(self, data: bytes) -> None: ...
+
+    def writelines(self, data: list[bytes]) -> None: ...
+
+    def set_write_buffer_limits(self, high: int) -> None: ...
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def abort(self) -> None:
+        self.closing = True
+
+
+def arrive(connection: Connection, data: bytes) -> None:
+    view = connection.get_buffer(len(data))
+    view[: len(data)] = data
+    connection.buffer_updated(len(data))
+
+
+async def test_an_answer_wakes_who_waits_for_the_body_to_leave() -> None:
+    """The answer may be heard before the loop says that the body has left; the next request may come between."""
+    freed: list[Connection] = []
+    connection = Connection(asyncio.get_running_loop(), freed.append, lambda _: None)
+    connection.connection_made(cast(Any, Wire()))
+    for _ in range(2):
+        future = connection.start([b"PUT / HTTP/1.1\r\n\r\n"], more=True)
+        connection.send(b"body", last=True)
+        connection.pause_writing()
+        waiting = asyncio.create_task(connection.drained())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        arrive(connection, ANSWER)
+        await asyncio.wait_for(waiting, 1)
+        assert (await future).status == 201
+    assert freed == [connection, connection]
