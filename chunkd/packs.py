@@ -21,6 +21,10 @@ from chunkd.records import Record, encode_head, pack_salt, record_bytes
 
 ZERO_STEP = bytes(256 * 1024)
 _PADDING = [bytes(size) for size in range(64)]
+FILLED_FOR_BYTES = 128 * 1024
+"""Larger batches are worth their journal commit: zeros ahead of them would write every byte twice."""
+USUAL_BATCHES = 8
+"""Over about so many batches the usual size is taken."""
 
 
 def pack_path(packs: Path, number: int) -> Path:
@@ -73,6 +77,7 @@ class PackWriter:
         self._next: OpenPack | None = None
         self._pack: OpenPack | None = None
         self._start = (number, tail)
+        self._usual_bytes = 0.0  # of a batch, the latest ones weighing most
 
     def append(self, batch: int, drafts: Sequence[Draft]) -> tuple[int, list[int]]:
         """Write one batch and sync it. Returns its pack and the offset of each record."""
@@ -93,6 +98,7 @@ class PackWriter:
             pack.tail = start + total
             pack.size = max(pack.size, pack.tail)
         self._disk.fdatasync(pack.fd)
+        self._usual_bytes += (total - self._usual_bytes) / USUAL_BATCHES
         return pack.number, offsets
 
     def _open_first(self) -> OpenPack:
@@ -131,6 +137,8 @@ class PackWriter:
         if pack is None:
             return False
         if pack.size < self._pack_bytes:
+            if self._usual_bytes > FILLED_FOR_BYTES:
+                return False
             return pack.size - pack.tail < ahead // 2
         return self._next is None and self._pack_bytes - pack.tail < ahead
 

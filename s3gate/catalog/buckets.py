@@ -111,6 +111,8 @@ class Buckets:
 
     async def list(self, prefix: str, after: str, limit: int) -> list[BucketRow]:
         """Buckets in byte order of their names, after a name."""
+        if not (is_storable(prefix) and is_storable(after)):
+            return []
         return [BucketRow(*row) for row in await self._pool.repeat(LIST, prefix, after, limit)]
 
     def remember(self, row: BucketRow) -> BucketRow:

@@ -46,6 +46,7 @@ OPTIONS = {
     "jit": "off",  # the hot statements take tens of microseconds; compiling them takes milliseconds
     "random_page_cost": "1.1",
     "max_wal_size": "2GB",
+    "checkpoint_timeout": "15min",  # after each, the first change of a page logs the whole page
     "autovacuum_naptime": "10s",  # queue-like tables are emptied all the time
     "log_min_messages": "warning",
     "log_checkpoints": "off",

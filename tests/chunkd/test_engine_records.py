@@ -155,3 +155,22 @@ def test_a_body_that_holds_records_is_not_taken_for_them(tmp_path: Path) -> None
     path.write_bytes(content)
     found = [e.record.shard_id for e in _walk(path) if isinstance(e, Found)]
     assert found == [b"a" * 17]
+
+
+def test_zeros_are_written_ahead_of_small_batches_only(tmp_path: Path) -> None:
+    """Ahead of large ones they would be every byte's second write."""
+    writer = PackWriter(tmp_path, Disk(), b"s" * 16, number=1, tail=0, pack_bytes=1 << 26)
+
+    def append(batch: int, size: int) -> None:
+        body = bytes(size)
+        writer.append(batch, [Draft(PUT, bytes(17), 5, body, crc32c(body))])
+
+    append(1, 4096)
+    assert writer.needs_fill(8 << 20)
+    for batch in range(2, 12):
+        append(batch, 1 << 20)
+    assert not writer.needs_fill(8 << 20)
+    for batch in range(12, 40):
+        append(batch, 4096)
+    assert writer.needs_fill(8 << 20)
+    writer.close()

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
+from s3gate.s3.listing import encode_token
 from tests.fix_store import Store
 from tests.limits.conftest import CONTENT
 from tests.limits.wire import Pairs, Reply, Signer
@@ -64,6 +65,9 @@ TARGETS: dict[str, tuple[int, str]] = {
     "GET /{b}?versions&max-keys=-1": INVALID,
     **{f"GET /?max-buckets={text}": INVALID for text in ("0", "-1", "10001", "x")},
     "GET /?continuation-token=x": INVALID,
+    "GET /?prefix=%00": FINE,
+    f"GET /?continuation-token={encode_token(bytes(5))}": FINE,
+    "HEAD /%00abc": (400, ""),
     "GET /{b}?frobnicate": UNBUILT,
     "PUT /{b}?frobnicate": UNBUILT,
     "DELETE /{b}?frobnicate": UNBUILT,
