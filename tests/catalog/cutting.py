@@ -10,6 +10,7 @@ from types import TracebackType
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 CHUNK = 1 << 16
+ANSWER_SECONDS = 0.5
 
 
 class CuttingProxy:
@@ -59,9 +60,10 @@ class CuttingProxy:
                     if self._armed and b"B" in data and self._armed[0] in data:
                         forward, self._armed = self._armed[1], None
                         down.cancel()
+                        await asyncio.wait([down])
                         if forward:
                             up_writer.write(data)
-                            await up_writer.drain()
+                            await self._until_run(up_reader)
                         writer.transport.abort()
                         self.cut.set()
                         # Leave Postgres its connection for a moment: it does not know that its client is gone.
@@ -73,6 +75,11 @@ class CuttingProxy:
             writer.transport.abort()
             up_writer.close()
             self._writers -= {writer, up_writer}
+
+    async def _until_run(self, reader: asyncio.StreamReader) -> None:
+        """Until Postgres has answered, or must be waiting for a lock: cut earlier, a raised fence could overtake it."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(reader.read(CHUNK), ANSWER_SECONDS)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
