@@ -35,9 +35,8 @@ BUDGETS = {
     "clients": 240,
     "crash": 210,
     "limits": 105,
-    "examples": 45,
 }
-ALONE = {"top", "embedded", "deploy", "clients", "crash", "limits", "examples", "bench"}
+ALONE = {"top", "embedded", "deploy", "clients", "crash", "limits", "bench"}
 PROCESSES = 2
 
 STATIC = (

@@ -151,17 +151,22 @@ def assert_proper(reply: Reply, method: str) -> None:
         assert CODES[code][0] == reply.status
 
 
-def test_any_request_gets_a_proper_answer(talk: Talk, long: bool) -> None:
-    signer = talk.signer
-    health = signer.request("GET", "/-/live").raw
-
-    @settings(
+def effort(long: bool) -> settings:
+    """How many requests are tried: the same ones every time, others with --long."""
+    return settings(
         max_examples=LONG_EXAMPLES if long else EXAMPLES,
         deadline=None,
         database=None,
         derandomize=not long,
         suppress_health_check=list(HealthCheck),
     )
+
+
+def test_any_request_gets_a_proper_answer(talk: Talk, long: bool) -> None:
+    signer = talk.signer
+    health = signer.request("GET", "/-/live").raw
+
+    @effort(long)
     @given(
         line=lines(),
         sent=header_lists,
@@ -198,13 +203,7 @@ def test_any_presigned_query_gets_a_proper_answer(talk: Talk, long: bool) -> Non
         ),
     )
 
-    @settings(
-        max_examples=LONG_EXAMPLES if long else EXAMPLES,
-        deadline=None,
-        database=None,
-        derandomize=not long,
-        suppress_health_check=list(HealthCheck),
-    )
+    @effort(long)
     @given(line=lines(), fields=fields, authorization=authorizations, date=st.one_of(st.none(), header_text))
     def run(line: Line, fields: Any, authorization: bytes | None, date: bytes | None) -> None:
         query = "&".join(f"{quote(name)}={quote(value, safe='')}" for name, value in fields)
