@@ -10,7 +10,7 @@ COPY s3gate s3gate
 COPY chunkd chunkd
 RUN python -m compileall -q s3gate chunkd \
     && useradd --uid 10001 --user-group --no-create-home s3gate \
-    && mkdir /data && chown s3gate:s3gate /data
+    && mkdir /data /keys && chown s3gate:s3gate /data /keys
 
 ENV PYTHONPATH=/app PYTHONUNBUFFERED=1
 USER s3gate

@@ -48,13 +48,22 @@ class Answer:
 
 
 class Work:
-    """Answered by a coroutine over the whole body; `weight` is what request and answer hold in memory."""
+    """Answered by a coroutine over the whole body; `weight` is what request and answer hold in memory.
 
-    __slots__ = ("run", "weight")
+    `at_once` is asked first, if there is one: an answer that needs no waiting needs no task.
+    """
 
-    def __init__(self, run: Callable[[Body], Awaitable[Answer]], weight: int) -> None:
+    __slots__ = ("at_once", "run", "weight")
+
+    def __init__(
+        self,
+        run: Callable[[Body], Awaitable[Answer]],
+        weight: int,
+        at_once: Callable[[], Answer | None] | None = None,
+    ) -> None:
         self.run = run
         self.weight = weight
+        self.at_once = at_once
 
 
 class Refused(Exception):

@@ -17,7 +17,7 @@ from chunkd.answer import Answer, Body, Refused, Sink, Work
 from chunkd.errors import BadChecksum, ShardConflict, ShardCorrupt, ShardMissing, StoreFull, StoreReadOnly
 from chunkd.head import Head
 from chunkd.metrics import Metrics
-from chunkd.shards import LargeWrite, PutResult, Shards
+from chunkd.shards import LargeWrite, PutResult, ShardInfo, Shards
 from chunkd.wire import MAX_READ_BYTES, NO_CRC, SMALL_SHARD_BYTES, SigningKey
 
 _RANGE = re.compile(r"bytes=(0|[1-9][0-9]{0,14})-(0|[1-9][0-9]{0,14})\Z")
@@ -103,36 +103,35 @@ class App:
     # --- reading --------------------------------------------------------------------------------------
 
     def _get(self, shard_id: bytes, head: Head) -> Answer | Work:
-        info = self._shards.find(shard_id)
-        if info is None:
+        entry = self._shards.look(shard_id)
+        if entry is None:
             return Answer.text(404, "no such shard")
         wanted = head.headers.get("range")
-        start, stop = 0, info.length
+        start, stop = 0, entry.length
         if wanted is not None:
             matched = _RANGE.match(wanted)
             if matched is None or int(matched[1]) > int(matched[2]):
                 return Answer.text(400, "a range reads bytes=FIRST-LAST")
-            start, stop = int(matched[1]), min(int(matched[2]) + 1, info.length)
-            if start >= info.length:
-                return Answer.text(416, "beyond the end", b"content-range: bytes */%d\r\n" % info.length)
+            start, stop = int(matched[1]), min(int(matched[2]) + 1, entry.length)
+            if start >= entry.length:
+                return Answer.text(416, "beyond the end", b"content-range: bytes */%d\r\n" % entry.length)
         if stop - start > MAX_READ_BYTES:
             return Answer.text(400, f"at most {MAX_READ_BYTES} bytes at a time: ask for a range")
         ranged = wanted is not None
-        return Work(lambda body: self._read(shard_id, start, stop, ranged), stop - start)
+
+        def at_once() -> Answer | None:
+            found = self._shards.read_now(shard_id, entry, start, stop)
+            return None if found is None else _found(found, start, stop, ranged)
+
+        return Work(lambda body: self._read(shard_id, start, stop, ranged), stop - start, at_once)
 
     async def _read(self, shard_id: bytes, start: int, stop: int, ranged: bool) -> Answer:
         try:
-            data, crc, info = await self._shards.read(shard_id, start, stop)
+            return _found(await self._shards.read(shard_id, start, stop), start, stop, ranged)
         except ShardMissing:
             return Answer.text(404, "no such shard")
         except ShardCorrupt as error:
             return Answer.text(500, f"corrupt: {error}", _CORRUPT)
-        fields = b"x-chunkd-crc32c: %08x\r\nx-chunkd-length: %d\r\n" % (crc, info.length)
-        if info.state == wire.SHARD_TRASH:
-            fields += _TRASH
-        if not ranged:
-            return Answer(200, fields, data)
-        return Answer(206, fields + b"content-range: bytes %d-%d/%d\r\n" % (start, stop - 1, info.length), data)
 
     def _head(self, shard_id: bytes) -> Answer:
         info = self._shards.find(shard_id)
@@ -286,6 +285,16 @@ class _LargeSink:
 
 
 _REFUSALS = (ShardConflict, StoreFull, StoreReadOnly, BadChecksum)
+
+
+def _found(found: tuple[memoryview, int, ShardInfo], start: int, stop: int, ranged: bool) -> Answer:
+    data, crc, info = found
+    fields = b"x-chunkd-crc32c: %08x\r\nx-chunkd-length: %d\r\n" % (crc, info.length)
+    if info.state == wire.SHARD_TRASH:
+        fields += _TRASH
+    if not ranged:
+        return Answer(200, fields, data)
+    return Answer(206, fields + b"content-range: bytes %d-%d/%d\r\n" % (start, stop - 1, info.length), data)
 
 
 def _refusal(error: Exception) -> Answer:

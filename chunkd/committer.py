@@ -1,7 +1,8 @@
 """Group commit: while one batch is being written and synced, the next one gathers.
 
 The event loop hands in orders, one thread writes batches, and one call back into the loop settles a whole
-batch. A lone order goes at once. Knows neither the index nor what the records mean.
+batch. A lone order goes in the turn of the loop in which it came, with what came beside it. Knows neither the index
+nor what the records mean.
 """
 
 from __future__ import annotations
@@ -93,7 +94,9 @@ class Committer:
         self.queued_bytes += size
         self.queued += 1
         if not self.busy:
-            self._send()
+            # Later in this turn: else the first of those that came together would be synced alone, before the others.
+            self.busy = True
+            loop.call_soon(self._go_on)
         return future
 
     def _begin(self) -> asyncio.AbstractEventLoop:
@@ -114,7 +117,6 @@ class Committer:
             drafts.extend(order.drafts)
             size += order.size
         self._batch += 1
-        self.busy = True
         self._to_thread.put(Batch(self._batch, orders, drafts, size))
 
     def _run(self) -> None:
@@ -143,10 +145,14 @@ class Committer:
         if error is not None:
             self._failed(batch, error)
         self._settle(batch.orders, answer)
-        self.busy = False
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """The next batch, if there is anything for it."""
         if self._stopped is not None:
             self._refuse_rest(self._stopped)
-        elif self._orders:
+        self.busy = bool(self._orders)
+        if self.busy:
             self._send()
         self._let_in()
         if not self.busy and self._idle is not None:

@@ -8,7 +8,6 @@ is held in memory has a budget (law 9). It knows nothing of shards, signatures o
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 import traceback
 from collections.abc import Awaitable
@@ -34,6 +33,7 @@ from chunkd.bounds import (
     WRITE_HIGH_BYTES,
 )
 from chunkd.head import Head, HeadRefused, parse_head
+from chunkd.process import tune_socket
 from chunkd.wire import MAX_HEAD_BYTES
 
 if TYPE_CHECKING:
@@ -79,9 +79,7 @@ class Connection(asyncio.BufferedProtocol):
         """Take the connection, or refuse it when there are too many."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES, low=0)
-        raw = transport.get_extra_info("socket")
-        if raw is not None and raw.family in (socket.AF_INET, socket.AF_INET6):
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        tune_socket(transport.get_extra_info("socket"))
         server = self._server
         server.connections.add(self)
         self.deadline = server.loop.time() + IDLE_SECONDS
@@ -239,7 +237,15 @@ class Connection(asyncio.BufferedProtocol):
         assert self._work is not None
         self._state = _BUSY
         self.deadline = NEVER
-        self._task = self._server.loop.create_task(self._run(self._work.run(body)))
+        work = self._work
+        try:
+            answer = None if work.at_once is None else work.at_once()
+        except Exception as error:
+            answer = self._fault(error)
+        if answer is None:
+            self._task = self._server.loop.create_task(self._run(work.run(body)))
+        else:
+            self._send(answer)
 
     async def _run(self, coming: Awaitable[Answer]) -> None:
         try:
@@ -311,7 +317,7 @@ class Connection(asyncio.BufferedProtocol):
             if self._waiter is not None:
                 self._waiter.set_result(None)
             return
-        if first and not rest and self._expects_continue():
+        if first and not rest and self._head is not None and self._head.expects_continue():
             self._transport.write(_CONTINUE)
         self._state = _BODY
         self.deadline = self._server.loop.time() + seconds
@@ -319,9 +325,6 @@ class Connection(asyncio.BufferedProtocol):
             self._chunk_complete()
         elif not self._transport.is_reading():
             self._transport.resume_reading()
-
-    def _expects_continue(self) -> bool:
-        return self._head is not None and self._head.headers.get("expect", "").lower() == "100-continue"
 
     def _chunk_complete(self) -> None:
         body = self._whole

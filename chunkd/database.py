@@ -177,6 +177,13 @@ class Database:
         ).fetchone()
         return None if row is None else Entry._make(row)
 
+    def highest(self, prefix: bytes) -> bytes:
+        """The highest id that begins so, or nothing."""
+        (found,) = self._find.execute(
+            "SELECT max(id) FROM shard WHERE id >= ? AND id <= ?", (prefix, prefix + b"\xff" * 32)
+        ).fetchone()
+        return found or b""
+
     def rows(self, first: bytes, *, inclusive: bool = False) -> Iterator[tuple[bytes, Entry]]:
         """Shards in the order of their ids from one on; close the iterator when done with it."""
         comparison = ">=" if inclusive else ">"

@@ -39,6 +39,10 @@ class Head:
         self.length = length
         self.keep_alive = headers.get("connection", "").lower() != "close"
 
+    def expects_continue(self) -> bool:
+        """Whether the sender waits for a 100 before it sends the body."""
+        return self.headers.get("expect", "").lower() == "100-continue"
+
 
 def parse_head(raw: bytes) -> Head:
     """Parse a head without the empty line that ends it."""

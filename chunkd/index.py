@@ -24,6 +24,9 @@ from chunkd.database import (
 from chunkd.records import record_bytes
 
 _UNKNOWN = object()
+SESSION_BYTES = 8
+"""What all ids of one writer begin with; after it they rise."""
+MOST_SESSIONS = 1024
 
 
 class Index:
@@ -39,6 +42,7 @@ class Index:
         self._saved_damage = len(state.damage)
         self.recent: dict[bytes, Entry | None] = {}
         self._frozen: dict[bytes, Entry | None] = {}
+        self._highest: dict[bytes, bytes] = {}
         self.saved_position = (self.at.pack, self.at.tail)
 
     # --- looking ---
@@ -49,8 +53,27 @@ class Index:
         if entry is _UNKNOWN:
             entry = self._frozen.get(shard_id, _UNKNOWN)
             if entry is _UNKNOWN:
-                return self.database.find(shard_id)
+                return None if self._is_beyond(shard_id) else self.database.find(shard_id)
         return entry  # type: ignore[return-value]
+
+    def _is_beyond(self, shard_id: bytes) -> bool:
+        """Whether an id is above all that were ever here of its writer, which nearly every new one is: the database
+        need not be asked whether it is known."""
+        session = shard_id[:SESSION_BYTES]
+        highest = self._highest.get(session)
+        if highest is None:
+            mine = [known for known in (*self._frozen, *self.recent) if known.startswith(session)]
+            highest = max(mine, default=b"")
+            highest = max(highest, self.database.highest(session))
+            if len(self._highest) >= MOST_SESSIONS:
+                self._highest.clear()
+            self._highest[session] = highest
+        return shard_id > highest
+
+    def _note(self, shard_id: bytes) -> None:
+        session = shard_id[:SESSION_BYTES]
+        if self._highest.get(session, shard_id) < shard_id:
+            self._highest[session] = shard_id
 
     def find(self, shard_id: bytes) -> Entry | None:
         """The entry of a shard that is here."""
@@ -94,6 +117,7 @@ class Index:
     def add(self, shard_id: bytes, length: int, crc: int, pack: int, place: int) -> None:
         """PUT of an id that is known to be new: the one step of every small write, without a lookup."""
         self.at.shards += 1
+        self._note(shard_id)
         self.recent[shard_id] = Entry(length, crc, LIVE, pack, place, 0)
         self._place(length, pack, place)
 
@@ -126,6 +150,7 @@ class Index:
         """TRASH. The first mark counts."""
         known = self.lookup(shard_id)
         if known is None:
+            self._note(shard_id)
             self.recent[shard_id] = Entry(0, 0, TRASHED, NOWHERE, 0, marked)
         elif known.state == LIVE:
             self.recent[shard_id] = known._replace(state=TRASHED, marked=marked)

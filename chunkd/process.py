@@ -5,7 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import sys
+
+from chunkd.wire import UNIX_BUFFER_BYTES
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 _PR_SET_PDEATHSIG = 1
@@ -28,6 +31,16 @@ def tune() -> None:
     libc.mallopt(_M_TRIM_THRESHOLD, 256 * MIB)
     libc.mallopt(_M_MMAP_THRESHOLD, 32 * MIB)
     libc.mallopt(_M_TOP_PAD, 16 * MIB)
+
+
+def tune_socket(raw: socket.socket | None) -> None:
+    """Small answers leave at once, and bodies in one go where the kernel does not find out itself how."""
+    if raw is None:
+        return
+    if raw.family == socket.AF_UNIX:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNIX_BUFFER_BYTES)
+    else:
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def die_with_parent(parent: int) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import errno
 import os
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from chunkd.files import Files, read_footer
 from chunkd.packs import pack_path
 from chunkd.records import HEADER_BYTES, decode_head, pack_salt
 from chunkd.wire import BLOCK_BYTES
+
+_Fetch = Callable[[int, int, int], Buffer]
 
 
 class Mismatch(Exception):
@@ -69,52 +72,48 @@ class Reader:
         self._handles: OrderedDict[int | bytes, Handle] = OrderedDict()
         self._cache_only = True
 
-    async def read(self, shard_id: bytes, entry: Entry, start: int, stop: int) -> memoryview:
-        """The bytes [start, stop) of a shard that lies where the entry says."""
-        if start >= stop:
-            return memoryview(b"")
+    def cached(self, shard_id: bytes, entry: Entry, start: int, stop: int) -> memoryview | None:
+        """What `read` would return, if the file is open and the page cache has it; None if that is to be asked."""
+        handle = self._handle(_key(shard_id, entry))
+        if handle is None or not self._cache_only:
+            return None
         try:
-            if entry.pack == FILE:
-                return await self._read_file(shard_id, entry, start, stop)
-            return await self._read_record(shard_id, entry, start, stop)
+            return self._extract(self._fetch_cached, handle, shard_id, entry, start, stop)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            # What is wrong with the disk is for `read` to meet.
+            self._cache_only = error.errno != errno.EOPNOTSUPP
+            return None
+
+    async def read(self, shard_id: bytes, entry: Entry, start: int, stop: int) -> memoryview:
+        """The bytes [start, stop) of a shard that lies where the entry says, by a thread."""
+        key = _key(shard_id, entry)
+        known = self._handle(key)
+        loop = asyncio.get_running_loop()
+        try:
+            handle, data = await loop.run_in_executor(self._threads, self._look, known, shard_id, entry, start, stop)
         except FileNotFoundError as error:
             raise Gone(f"{error.filename} is missing") from error
         except OSError as error:
             if error.errno == errno.EIO:
                 raise Mismatch(f"the disk could not read it: {error}") from error
             raise
+        if handle is not known:
+            self._remember(key, handle)
+        return data
 
-    async def _read_record(self, shard_id: bytes, entry: Entry, start: int, stop: int) -> memoryview:
-        handle = self._handle(entry.pack)
-        if handle is None:
+    def _look(
+        self, known: Handle | None, shard_id: bytes, entry: Entry, start: int, stop: int
+    ) -> tuple[Handle, memoryview]:
+        """In a thread. Holds the handle, and with it the descriptor, until the read is over."""
+        handle = known or self._open(shard_id, entry)
+        return handle, self._extract(self._disk.read, handle, shard_id, entry, start, stop)
+
+    def _open(self, shard_id: bytes, entry: Entry) -> Handle:
+        if entry.pack != FILE:
             path = pack_path(self._packs, entry.pack)
-            handle = Handle(
-                self._disk, self._disk.open(path, os.O_RDONLY), salt=pack_salt(self._store_salt, entry.pack)
-            )
-            self._remember(entry.pack, handle)
-        first, last = span(start, stop, entry.length)
-        head = HEADER_BYTES + table_bytes(entry.length)
-        whole = head + last <= self._small or not first
-        data = await self._fetch(handle, head + last if whole else head, entry.place)
-        record = decode_head(data, 0, entry.place, handle.salt)
-        if record is None or not record.is_shard or record.shard_id != shard_id or record.length != entry.length:
-            raise Mismatch("its record's header does not match")
-        if whole:
-            blocks = memoryview(data)[head + first : head + last]
-        else:
-            blocks = memoryview(await self._fetch(handle, last - first, entry.place + head + first))
-        return self._verified(blocks, record.table, first, last, start, stop)
-
-    async def _read_file(self, shard_id: bytes, entry: Entry, start: int, stop: int) -> memoryview:
-        handle = self._handle(shard_id)
-        if handle is None:
-            handle = await asyncio.get_running_loop().run_in_executor(self._threads, self._open_file, shard_id, entry)
-            self._remember(shard_id, handle)
-        first, last = span(start, stop, entry.length)
-        blocks = memoryview(await self._fetch(handle, last - first, first))
-        return self._verified(blocks, handle.table, first, last, start, stop)
-
-    def _open_file(self, shard_id: bytes, entry: Entry) -> Handle:
+            return Handle(self._disk, self._disk.open(path, os.O_RDONLY), salt=pack_salt(self._store_salt, entry.pack))
         handle = Handle(self._disk, self._disk.open(self._files.path(shard_id, entry.place), os.O_RDONLY))
         footer = read_footer(self._disk, handle.fd)
         if footer is None or footer[0].shard_id != shard_id or footer[0].length != entry.length:
@@ -122,27 +121,32 @@ class Reader:
         handle.table = footer[1]
         return handle
 
-    @staticmethod
-    def _verified(blocks: memoryview, table: bytes, first: int, last: int, start: int, stop: int) -> memoryview:
-        if len(blocks) != last - first or not matches(table, first // BLOCK_BYTES, blocks):
-            raise Mismatch("a block does not match its checksum")
-        return blocks[start - first : stop - first]
+    def _extract(
+        self, fetch: _Fetch, handle: Handle, shard_id: bytes, entry: Entry, start: int, stop: int
+    ) -> memoryview:
+        if start >= stop:
+            return memoryview(b"")
+        first, last = span(start, stop, entry.length)
+        if entry.pack == FILE:
+            blocks = memoryview(fetch(handle.fd, last - first, first))
+            return _verified(blocks, handle.table, first, last, start, stop)
+        head = HEADER_BYTES + table_bytes(entry.length)
+        whole = head + last <= self._small or not first
+        data = fetch(handle.fd, head + last if whole else head, entry.place)
+        record = decode_head(data, 0, entry.place, handle.salt)
+        if record is None or not record.is_shard or record.shard_id != shard_id or record.length != entry.length:
+            raise Mismatch("its record's header does not match")
+        if whole:
+            blocks = memoryview(data)[head + first : head + last]
+        else:
+            blocks = memoryview(fetch(handle.fd, last - first, entry.place + head + first))
+        return _verified(blocks, record.table, first, last, start, stop)
 
-    async def _fetch(self, handle: Handle, size: int, offset: int) -> Buffer:
-        """From the page cache if all of it is there, else by a thread."""
-        if self._cache_only:
-            buffer = bytearray(size)
-            try:
-                if self._disk.read_cached(handle.fd, buffer, offset) == size:
-                    return buffer
-            except BlockingIOError:
-                pass
-            except OSError as error:
-                if error.errno != errno.EOPNOTSUPP:
-                    raise
-                self._cache_only = False
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, _read_with, self._disk, handle, size, offset)
+    def _fetch_cached(self, fd: int, size: int, offset: int) -> Buffer:
+        buffer = bytearray(size)
+        if self._disk.read_cached(fd, buffer, offset) < size:
+            raise BlockingIOError
+        return buffer
 
     def _handle(self, key: int | bytes) -> Handle | None:
         handle = self._handles.get(key)
@@ -164,6 +168,11 @@ class Reader:
         self._handles.clear()
 
 
-def _read_with(disk: Disk, handle: Handle, size: int, offset: int) -> bytes:
-    """Holds the handle, and with it the descriptor, until the read is over."""
-    return disk.read(handle.fd, size, offset)
+def _key(shard_id: bytes, entry: Entry) -> int | bytes:
+    return shard_id if entry.pack == FILE else entry.pack
+
+
+def _verified(blocks: memoryview, table: bytes, first: int, last: int, start: int, stop: int) -> memoryview:
+    if len(blocks) != last - first or not matches(table, first // BLOCK_BYTES, blocks):
+        raise Mismatch("a block does not match its checksum")
+    return blocks[start - first : stop - first]

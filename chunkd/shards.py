@@ -205,6 +205,23 @@ class Shards:
         entry = self._core.index.find(shard_id)
         return None if entry is None else _info(entry)
 
+    def look(self, shard_id: bytes) -> Entry | None:
+        """Where a shard lies, for `read_now`; None if it is not here."""
+        return self._core.index.find(shard_id)
+
+    def read_now(
+        self, shard_id: bytes, entry: Entry, start: int, stop: int
+    ) -> tuple[memoryview, int, ShardInfo] | None:
+        """What `read` would return, verified as there, if it is in memory where the entry says; else None."""
+        try:
+            data = self._core.reader.cached(shard_id, entry, start, stop)
+        except Mismatch:
+            return None
+        if data is None:
+            return None
+        crc = crc32c(data)
+        return None if stop - start == entry.length and crc != entry.crc else (data, crc, _info(entry))
+
     async def read(self, shard_id: bytes, start: int, stop: int) -> tuple[memoryview, int, ShardInfo]:
         """The bytes [start, stop), their checksum, and what is known of the shard. Verified (law 7)."""
         core = self._core

@@ -29,6 +29,9 @@ MAX_SHARD_BYTES = 1024 * 1024 * 1024
 """Longer ones are refused: a segment has at most 64 MiB, a shard of it less."""
 MAX_READ_BYTES = 1024 * 1024
 """The most that one answer carries; larger ranges are asked for in windows."""
+UNIX_BUFFER_BYTES = 1024 * 1024
+"""Asked of the kernel for what either side sends over a Unix socket, so that a body leaves at one go; the kernel
+grants no more than its own limit. Over TCP the kernel finds out itself."""
 BLOCK_BYTES = 64 * 1024
 """The unit that has a checksum of its own (law 7)."""
 MAX_DELETE_IDS = 4096

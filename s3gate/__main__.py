@@ -35,9 +35,10 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--tls-key", metavar="FILE", help="and its key (PEM)")
     up.add_argument("--postgres-bin", type=Path, metavar="DIR", help="initdb and postgres to use")
     up.add_argument("--ready-file", type=Path, metavar="FILE", help="written as JSON when it takes requests")
+    up.add_argument("--identities", type=Path, metavar="FILE", help="accounts, users and keys to make (JSON)")
     commands.add_parser("serve", help="run a gate", description="Configured by S3GATE_ variables (README.md).")
     commands.add_parser("work", help="run the background jobs", description="Configured as a gate is.")
-    admin = commands.add_parser("admin", help="look at a store: check, where, nodes", add_help=False)
+    admin = commands.add_parser("admin", help="look at a store, and after its keys", add_help=False)
     admin.add_argument("--data-dir", type=Path, metavar="DIR", help="that of a running `s3gate up`")
     admin.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
     return top
@@ -84,7 +85,13 @@ def run_admin(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
             running = Running.read(given.data_dir)
         except RunningError as error:
             raise SettingsError(str(error)) from None
-        own = {"DATABASE_URL": running.database_url, "CLUSTER_KEY_FILE": running.cluster_key_file}
+        own = {
+            "DATABASE_URL": running.database_url,
+            "CLUSTER_KEY_FILE": running.cluster_key_file,
+            "KMS_KEYS_FILE": running.kms_keys_file,
+            "ROOT_ACCESS_KEY": running.access_key,
+            "ROOT_SECRET_KEY": running.secret_key,
+        }
     own = {PREFIX + name: value for name, value in own.items()}
     from s3gate.admin.run import main as admin
 
@@ -104,7 +111,7 @@ def run_up(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
         "TLS_KEY": given.tls_key,
     }
     own = {PREFIX + name: value for name, value in named.items() if value is not None}
-    options = Options(given.data_dir, given.nodes, given.gates, given.postgres_bin, given.ready_file)
+    options = Options(given.data_dir, given.nodes, given.gates, given.postgres_bin, given.ready_file, given.identities)
     try:
         up(options, {**environ, **own}, say, lambda running: say(banner(running)))
     except EXPECTED_ERRORS as error:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 T = TypeVar("T")
 PREFIX = "S3GATE_"
 LAYOUTS = ("6+0",)
+OWNERSHIPS = ("BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter")
 PLACEMENTS = ("load", "round-robin", "consistent-hash")
 KIB = 1 << 10
 MIB = 1 << 20
@@ -22,6 +23,7 @@ DATA_SHARDS = 6
 MAX_SEGMENT_BYTES = 64 * MIB
 
 _UNITS = {"": 1, "B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
+_LABEL = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _SIZE = re.compile(r"(\d+)\s*([A-Za-z]*)")
 
 
@@ -67,6 +69,13 @@ def parse_seconds(text: str) -> float:
     return value
 
 
+def parse_count(text: str) -> int:
+    """A number, zero or more."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise ValueError("expected a number, zero or more")
+    return int(text)
+
+
 def parse_switch(text: str) -> bool:
     """on/off, and what people write instead."""
     lowered = text.strip().lower()
@@ -82,10 +91,25 @@ def parse_list(text: str) -> tuple[str, ...]:
     return tuple(item.strip().lower() for item in text.split(",") if item.strip())
 
 
+def parse_labels(text: str) -> tuple[str, ...]:
+    """Comma-separated words of capitals, digits and underscores."""
+    labels = tuple(item.strip() for item in text.split(",") if item.strip())
+    if not all(_LABEL.fullmatch(label) for label in labels):
+        raise ValueError("expected names such as STANDARD_IA,GLACIER")
+    return labels
+
+
 def parse_placement(text: str) -> str:
     """One of the three strategies of `geometry/placement.py`."""
     if text not in PLACEMENTS:
         raise ValueError(f"expected one of {', '.join(PLACEMENTS)}")
+    return text
+
+
+def parse_ownership(text: str) -> str:
+    """Who owns the objects that others write into a new bucket."""
+    if text not in OWNERSHIPS:
+        raise ValueError(f"expected one of {', '.join(OWNERSHIPS)}")
     return text
 
 
@@ -126,6 +150,7 @@ class Settings:
     internal_listen: Address = _setting("INTERNAL_LISTEN", Address("127.0.0.1", 9001), parse_address)
     internal_fd: int | None = _setting("INTERNAL_FD", None, _optional(int))
     base_domains: tuple[str, ...] = _setting("BASE_DOMAINS", (), parse_list)
+    website_domains: tuple[str, ...] = _setting("WEBSITE_DOMAINS", (), parse_list)
     tls_cert: Path | None = _setting("TLS_CERT", None, _optional(Path))
     tls_key: Path | None = _setting("TLS_KEY", None, _optional(Path))
     layout: str = _setting("LAYOUT", "6+0", parse_layout)
@@ -141,12 +166,25 @@ class Settings:
     tombstone_seconds: float = _setting("TOMBSTONE_SECONDS", 604_800.0, parse_seconds)
     session_timeout_seconds: float = _setting("SESSION_TIMEOUT_SECONDS", 30.0, parse_seconds)
     collect_seconds: float = _setting("COLLECT_SECONDS", 2.0, parse_seconds)
+    lifecycle_day_seconds: float = _setting("LIFECYCLE_DAY_SECONDS", 86_400.0, parse_seconds)
+    kms_keys_file: Path | None = _setting("KMS_KEYS_FILE", None, _optional(Path))
+    sse_c_over_http: bool = _setting("SSE_C_OVER_HTTP", False, parse_switch)
+    storage_classes: tuple[str, ...] = _setting("STORAGE_CLASSES", (), parse_labels)
+    object_ownership: str = _setting("OBJECT_OWNERSHIP", OWNERSHIPS[0], parse_ownership)
+    block_public_access: bool = _setting("BLOCK_PUBLIC_ACCESS", True, parse_switch)
     sigv2: bool = _setting("SIGV2", True, parse_switch)
     access_log: str = _setting("ACCESS_LOG", "", parse_log)
+    audit_log: str = _setting("AUDIT_LOG", "", parse_log)
+    audit_log_bytes: int = _setting("AUDIT_LOG_BYTES", 100 * MIB, parse_size)
+    audit_log_files: int = _setting("AUDIT_LOG_FILES", 10, parse_count)
+    failed_signatures_per_minute: int = _setting("FAILED_SIGNATURES_PER_MINUTE", 300, parse_count)
+    failed_signature_delay_seconds: float = _setting("FAILED_SIGNATURE_DELAY_SECONDS", 0.25, parse_seconds)
 
     def __post_init__(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise SettingsError("S3GATE_TLS_CERT and S3GATE_TLS_KEY: give both or neither")
+        if not self.lifecycle_day_seconds >= 1:
+            raise SettingsError("S3GATE_LIFECYCLE_DAY_SECONDS: expected one second or more")
         if bool(self.root_access_key) != bool(self.root_secret_key):
             raise SettingsError("S3GATE_ROOT_ACCESS_KEY and S3GATE_ROOT_SECRET_KEY: give both or neither")
         if self.unit_bytes < 1 or not 1 <= self.floor_bytes <= self.unit_bytes:

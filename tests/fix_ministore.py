@@ -25,7 +25,7 @@ from chunkd.superblock import initialise
 from s3gate.catalog import schema
 from s3gate.catalog.catalog import Catalog
 from s3gate.catalog.errors import CatalogError
-from s3gate.catalog.rows import NO_CONDITION, ObjectRow, PartRow, Stored, UploadRow
+from s3gate.catalog.rows import NO_CONDITION, BucketRow, ObjectRow, PartRow, Stored, UploadRow
 from s3gate.geometry.extents import unpack
 from s3gate.settings import Settings
 from s3gate.store.budget import Block, Budget
@@ -91,6 +91,7 @@ class MiniStore:
         self.nodes = [MiniNode(directory / f"n{number}") for number in range(6)]
         self.settings = Settings(database_url=database, cluster_key=KEY.format(), collect_seconds=0.05)
         self.catalog: Catalog
+        self.bucket: BucketRow
         self.store: Store
         self._pulse: asyncio.Task[None]
 
@@ -104,7 +105,7 @@ class MiniStore:
             await node.start(self.catalog)
         await follow_fleet(self.shop)
         self._pulse = asyncio.create_task(self._beat())
-        await self.catalog.create_bucket(BUCKET, "owner", "us-east-1")
+        self.bucket = await self.catalog.create_bucket(BUCKET, "owner", "us-east-1")
 
     async def _beat(self) -> None:
         """What chunkds and the fleet's poller do all the time."""
@@ -149,7 +150,7 @@ class MiniStore:
     async def put(self, key: bytes, data: bytes) -> ObjectRow:
         written = await self.write(data)
         stored = Stored(written.content_id, len(data), "etag", written.layout_id, 0, written.extents, b"", "")
-        await self.catalog.put_object(BUCKET, key, stored, NO_CONDITION)
+        await self.catalog.put_object(self.bucket, key, stored, NO_CONDITION)
         return await self.find(key)
 
     async def find(self, key: bytes) -> ObjectRow:
@@ -158,7 +159,7 @@ class MiniStore:
         return row
 
     async def delete(self, key: bytes) -> None:
-        await self.catalog.delete_object(BUCKET, key, NO_CONDITION)
+        await self.catalog.delete_object(self.bucket, key, NO_CONDITION)
 
     async def read(self, key: bytes) -> bytes:
         row = await self.find(key)
@@ -167,7 +168,7 @@ class MiniStore:
 
     async def begin(self, key: bytes) -> UploadRow:
         return await self.catalog.create_upload(
-            BUCKET, key, headers=b"", checksum_algorithm="", checksum_type="", group_id=0
+            self.bucket, key, headers=b"", checksum_algorithm="", checksum_type="", group_id=0
         )
 
     async def part(self, upload: UploadRow, number: int, data: bytes) -> PartRow:
@@ -182,7 +183,7 @@ class MiniStore:
         size = sum(part.size for part in parts)
         stored = Stored(upload.upload_id, size, "etag-n", parts[0].layout_id, len(parts), b"", b"", "")
         listed = [(part.part_number, part.part_id) for part in parts]
-        await self.catalog.complete_upload(upload, listed, stored, NO_CONDITION, b"digest")
+        await self.catalog.complete_upload(self.bucket, upload, listed, stored, NO_CONDITION, b"digest")
         return await self.find(upload.key)
 
     def live(self) -> set[bytes]:

@@ -27,6 +27,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from s3gate.crypto.keyfile import KeyFile
 from s3gate.embedded import children, parts
 from s3gate.embedded.keys import RootKeys, keep, new_cluster_key
 from s3gate.embedded.postgres import Postgres, socket_directory
@@ -43,7 +44,12 @@ REGION = "us-east-1"
 READY_SECONDS = 30.0
 
 # Tests wait for nothing that production may take its time for.
-GATE_DEFAULTS = {"collect_seconds": "0.2", "write_wait_seconds": "5", "read_wait_seconds": "5"}
+GATE_DEFAULTS = {
+    "collect_seconds": "0.2",
+    "write_wait_seconds": "5",
+    "read_wait_seconds": "5",
+    "failed_signatures_per_minute": "0",
+}
 NODE_DEFAULTS = {"free_floor_bytes": "64MiB"}
 
 
@@ -82,10 +88,12 @@ class Store:
         self.postgres: Process | None = None
         if database_url is None:
             database_url = self._make_postgres()
-        self.cluster = parts.Cluster(database_url, home / "cluster.key", ROOT_KEYS)
+        keep(home / "kms.json", lambda: KeyFile.fresh().text())
+        self.cluster = parts.Cluster(database_url, home / "cluster.key", ROOT_KEYS, home / "kms.json")
         self.gates = [self._make_gate(number) for number in range(1, gates + 1)]
         self.nodes = [self._make_node(number) for number in range(1, nodes + 1)]
-        self.worker = self._make_worker() if worker else None
+        self.worker = self._make_worker("worker") if worker else None
+        self.added_workers: list[Process] = []
 
     # --- making processes
 
@@ -133,8 +141,8 @@ class Store:
         name = f"node-{number}"
         return Process(name, self.home / f"{name}.log", _launcher(["chunkd", "serve"], environ))
 
-    def _make_worker(self) -> Process:
-        return Process("worker", self.home / "worker.log", _launcher(["s3gate", "work"], self.gate_environment()))
+    def _make_worker(self, name: str) -> Process:
+        return Process(name, self.home / f"{name}.log", _launcher(["s3gate", "work"], self.gate_environment()))
 
     def node_directory(self, number: int) -> Path:
         """The data of the node with that number, counted from 1."""
@@ -151,11 +159,20 @@ class Store:
         node.start()
         return node
 
+    def add_worker(self) -> Process:
+        """One more worker, started now, beside the first."""
+        worker = self._make_worker(f"worker-{len(self.added_workers) + 2}")
+        self.added_workers.append(worker)
+        worker.start()
+        return worker
+
     # --- running
 
     def processes(self) -> list[Process]:
         """All, in the order of stopping."""
-        rest = [process for process in (*self.nodes, self.worker, self.postgres) if process is not None]
+        rest = [
+            process for process in (*self.nodes, *self.added_workers, self.worker, self.postgres) if process is not None
+        ]
         return [*self.gates, *rest]
 
     def start(self) -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from chunkd.wire import MAX_READ_BYTES, SHARD_LIVE, ListedShard
 from s3gate.admin.findings import Report
 from s3gate.catalog.audit import Audit, Reference
+from s3gate.crypto.blocks import sealed_length
 from s3gate.geometry.extents import unpack
 from s3gate.geometry.ids import SESSION_BYTES, SHARD_ID_BYTES, SLOTS, session_of, session_prefix, shard_id, turn_of
 from s3gate.geometry.placement import Group
@@ -52,7 +53,8 @@ class Checker:
         """Check everything."""
         report = self.report
         totals = await self._audit.totals()
-        report.objects, report.parts, report.uploads, report.garbage, report.parked = totals
+        report.objects, report.older_versions, report.parts = totals[:3]
+        report.uploads, report.garbage, report.parked = totals[3:]
         for what, content_id in await self._audit.broken_rows():
             report.broken_rows.add(f"{what}: content {content_id.hex()}")
         for node_id in self._store.fleet.nodes:
@@ -114,6 +116,7 @@ class Checker:
         """The shards that living rows name, and the segments of which only garbage is left."""
         wanted: dict[Place, Wanted] = {}
         waiting: set[bytes] = set()
+        alive: set[bytes] = set()  # once, however many rows name it
         async for reference in self._audit.references(session_id):
             if not reference.alive:
                 waiting.update(extent.segment_id for extent in unpack(reference.extents))
@@ -124,8 +127,9 @@ class Checker:
             except (KeyError, ValueError) as error:
                 self.report.broken_rows.add(f"content or part {reference.first_id.hex()}: {error!r}")
                 continue
-            self.report.segments += len(unpack(reference.extents))
+            alive.update(extent.segment_id for extent in unpack(reference.extents))
             wanted.update(found)
+        self.report.segments += len(alive)
         return wanted, waiting
 
     async def _compare(self, place: Place, want: Wanted, length: int | None) -> None:
@@ -203,7 +207,7 @@ class Checker:
 def shards_of(reference: Reference, layout: Layout, groups: Mapping[int, Group]) -> dict[Place, Wanted]:
     """Every shard with bytes that a row names, and where."""
     extents = unpack(reference.extents)
-    lengths = layout.segment_lengths(reference.size)
+    lengths = layout.segment_lengths(sealed_length(reference.size) if reference.sealed else reference.size)
     if len(extents) != len(lengths):
         raise ValueError(f"{len(extents)} segments for {reference.size} bytes")
     found: dict[Place, Wanted] = {}

@@ -30,6 +30,7 @@ class Report:
     """The result of `admin check`."""
 
     objects: int = 0
+    older_versions: int = 0
     parts: int = 0
     uploads: int = 0
     garbage: int = 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from s3gate.admin.findings import Report
 from s3gate.admin.nodes import FleetReport
+from s3gate.admin.rotate import KeyInfo, Rotated
 from s3gate.admin.where import ObjectPlace
 
 SHOWN = 20
@@ -24,8 +25,9 @@ def size(count: float) -> str:
 def check_lines(report: Report) -> Iterator[str]:
     """`admin check`."""
     yield (
-        f"{report.objects} objects, {report.parts} parts, {report.uploads} uploads: {report.segments} segments in "
-        f"{report.shards} shards, {size(report.bytes)}, written by {report.sessions} sessions"
+        f"{report.objects} objects, {report.older_versions} older versions, {report.parts} parts, "
+        f"{report.uploads} uploads: {report.segments} segments in {report.shards} shards, {size(report.bytes)}, "
+        f"written by {report.sessions} sessions"
     )
     yield f"{report.garbage} contents and {report.parked} lists of shards wait to be deleted"
     for _, kind in report.kinds():
@@ -39,7 +41,13 @@ def check_lines(report: Report) -> Iterator[str]:
 
 def where_lines(place: ObjectPlace) -> Iterator[str]:
     """`admin where`."""
-    yield f"{place.bucket}/{place.key}: {place.size} bytes, etag {place.etag}, version {place.version}"
+    what = "a delete marker" if place.marker else f"{place.size} bytes, etag {place.etag}"
+    yield f"{place.bucket}/{place.key}: {what}, version {place.version}, version id {place.version_id}"
+    if len(place.versions) > 1:
+        for each in place.versions:
+            latest = "  current" if each.is_latest else ""
+            held = "delete marker" if each.marker else f"{each.size} bytes"
+            yield f"  version id {each.version_id}  {each.modified_at}  {held}{latest}"
     for part in place.parts:
         if part.part_number:
             yield f"part {part.part_number}: {part.size} bytes"
@@ -61,3 +69,17 @@ def nodes_lines(fleet: FleetReport) -> Iterator[str]:
     for group in fleet.groups:
         spread = f"up to {group.most_on_one_device} of 6 slots on one device, {group.most_on_one_host} on one host"
         yield f"group {group.group_id}  {'writable' if group.writable else 'retired '}  {spread}"
+
+
+def keys_lines(found: Iterable[KeyInfo]) -> Iterator[str]:
+    """`admin keys`."""
+    for key in found:
+        state = "" if key.enabled else "  disabled"
+        yield f"{key.name}  {key.used_for:<16} version {key.current} of {key.versions}{state}"
+
+
+def rotated_lines(rotated: Rotated) -> Iterator[str]:
+    """`admin rotate-keys`."""
+    yield f"{rotated.rewrapped} data keys wrapped anew; {rotated.looked_at} rows looked at"
+    for reason, count in rotated.left.items():
+        yield f"{count} left as they were: {reason}"

@@ -8,11 +8,12 @@ It refuses to know nodes and what a segment looks like there.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from s3gate.catalog.connection import Statement
 from s3gate.catalog.limits import Limits
 from s3gate.catalog.parameters import BYTEA, INT4
+from s3gate.catalog.pieces import referenced
 from s3gate.catalog.pool import Pool
 from s3gate.geometry.ids import SHARD_ID_BYTES, session_of, session_prefix
 
@@ -23,34 +24,60 @@ NEXT_SESSION = Statement(
     "audit_next_session",
     """SELECT LEAST(
          (SELECT content_id FROM object WHERE content_id >= $1 ORDER BY content_id LIMIT 1),
-         (SELECT part_id FROM part WHERE part_id >= $1 ORDER BY part_id LIMIT 1))""",
+         (SELECT content_id FROM version WHERE content_id >= $1 ORDER BY content_id LIMIT 1),
+         (SELECT part_id FROM part WHERE part_id >= $1 ORDER BY part_id LIMIT 1),
+         (SELECT source_id FROM part WHERE source_id >= $1 ORDER BY source_id LIMIT 1))""",
     BYTEA,
 )
+# All versions of all keys.
+_VERSIONS: Final = """(SELECT bucket_id, key, content_id, size, layout_id, part_count, extents, sse FROM object
+         UNION ALL SELECT bucket_id, key, content_id, size, layout_id, part_count, extents, sse FROM version) AS o
+"""
 # A copy is a second row of the same content: once is enough.
-OBJECTS = Statement(
-    "audit_objects",
-    """SELECT DISTINCT ON (content_id) content_id, size, layout_id, extents, true FROM object
-       WHERE content_id > $1 AND content_id < $2 AND part_count = 0 AND size > 0
+VERSIONS = Statement(
+    "audit_versions",
+    "SELECT DISTINCT ON (content_id) content_id, size, layout_id, extents, true, sse <> '' FROM "
+    + _VERSIONS
+    + """WHERE content_id > $1 AND content_id < $2 AND part_count = 0 AND size > 0
        ORDER BY content_id LIMIT $3""",
     BYTEA,
     BYTEA,
     INT4,
 )
-# A part lives while its upload does, or while an object has the content that lists it.
+# A part lives while its upload does, or while a version has the content that lists it.
+_ALIVE: Final = (
+    """(EXISTS (SELECT FROM upload u WHERE u.upload_id = p.upload_id)
+               OR EXISTS (SELECT FROM content c
+                          WHERE c.content_id = p.upload_id AND p.part_number = ANY (c.part_numbers) AND """
+    + referenced("c.content_id")
+    + "))"
+)
 PARTS = Statement(
     "audit_parts",
-    """SELECT p.part_id, p.size, p.layout_id, p.extents,
-              EXISTS (SELECT FROM upload u WHERE u.upload_id = p.upload_id)
-              OR EXISTS (SELECT FROM content c WHERE c.content_id = p.upload_id AND p.part_number = ANY (c.part_numbers)
-                         AND EXISTS (SELECT FROM object o WHERE o.content_id = c.content_id))
-       FROM part p WHERE p.part_id > $1 AND p.part_id < $2 AND p.size > 0 ORDER BY p.part_id LIMIT $3""",
+    "SELECT p.part_id, p.size, p.layout_id, p.extents, "
+    + _ALIVE
+    + """, p.sse <> ''
+       FROM part p
+       WHERE p.part_id > $1 AND p.part_id < $2 AND p.size > 0 AND p.source_id IS NULL ORDER BY p.part_id LIMIT $3""",
+    BYTEA,
+    BYTEA,
+    INT4,
+)
+# Parts by reference, under the ids of those who wrote the bytes: of many with the same bytes one that lives is enough.
+REFERENCES = Statement(
+    "audit_references",
+    """SELECT DISTINCT ON (source_id) source_id, size, layout_id, extents, alive, false
+       FROM (SELECT p.source_id, p.size, p.layout_id, p.extents, """
+    + _ALIVE
+    + """ AS alive FROM part p WHERE p.source_id > $1 AND p.source_id < $2) AS p
+       ORDER BY source_id, alive DESC LIMIT $3""",
     BYTEA,
     BYTEA,
     INT4,
 )
 GARBAGE = Statement(
     "audit_garbage",
-    """SELECT DISTINCT ON (content_id) content_id, 0::bigint, layout_id, extents, false FROM garbage
+    """SELECT DISTINCT ON (content_id) content_id, 0::bigint, layout_id, extents, false, false FROM garbage
        WHERE content_id > $1 AND content_id < $2 AND part_count = 0 AND length(extents) > 0
        ORDER BY content_id LIMIT $3""",
     BYTEA,
@@ -63,28 +90,40 @@ SESSIONS = Statement(
 PARKED = Statement("audit_parked", "SELECT shard_ids FROM node_garbage WHERE node_id = $1", BYTEA)
 NO_CONTENT = Statement(
     "audit_no_content",
-    """SELECT o.content_id FROM object o
-       WHERE o.part_count > 0 AND NOT EXISTS (SELECT FROM content c WHERE c.content_id = o.content_id) LIMIT $1""",
+    "SELECT o.content_id FROM "
+    + _VERSIONS
+    + """WHERE o.part_count > 0 AND NOT EXISTS (SELECT FROM content c WHERE c.content_id = o.content_id) LIMIT $1""",
     INT4,
 )
 NO_PART = Statement(
     "audit_no_part",
     """SELECT c.content_id FROM content c CROSS JOIN LATERAL unnest(c.part_numbers) AS n (part_number)
-       WHERE EXISTS (SELECT FROM object o WHERE o.content_id = c.content_id)
+       WHERE """
+    + referenced("c.content_id")
+    + """
          AND NOT EXISTS (SELECT FROM part p WHERE p.upload_id = c.content_id AND p.part_number = n.part_number)
        LIMIT $1""",
     INT4,
 )
 NO_BUCKET = Statement(
     "audit_no_bucket",
-    """SELECT o.content_id FROM object o
-       WHERE NOT EXISTS (SELECT FROM bucket b WHERE b.bucket_id = o.bucket_id) LIMIT $1""",
+    "SELECT o.content_id FROM "
+    + _VERSIONS
+    + """WHERE NOT EXISTS (SELECT FROM bucket b WHERE b.bucket_id = o.bucket_id) LIMIT $1""",
+    INT4,
+)
+# Every change to a version holds its head's lock: one without a newer head could be changed by two at once.
+NO_HEAD = Statement(
+    "audit_no_head",
+    """SELECT v.content_id FROM version v
+       WHERE NOT EXISTS (SELECT FROM object o
+                         WHERE o.bucket_id = v.bucket_id AND o.key = v.key AND o.version > v.version) LIMIT $1""",
     INT4,
 )
 TOTALS = Statement(
     "audit_totals",
-    """SELECT (SELECT count(*) FROM object), (SELECT count(*) FROM part), (SELECT count(*) FROM upload),
-              (SELECT count(*) FROM garbage), (SELECT count(*) FROM node_garbage)""",
+    """SELECT (SELECT count(*) FROM object), (SELECT count(*) FROM version), (SELECT count(*) FROM part),
+              (SELECT count(*) FROM upload), (SELECT count(*) FROM garbage), (SELECT count(*) FROM node_garbage)""",
 )
 
 
@@ -96,12 +135,15 @@ class Reference(NamedTuple):
     layout_id: int
     extents: bytes
     alive: bool
+    sealed: bool
+    """What lies on the nodes is the encrypted form of these bytes, which is longer."""
 
 
 class Totals(NamedTuple):
     """How many rows there are."""
 
     objects: int
+    older_versions: int
     parts: int
     uploads: int
     garbage: int
@@ -133,7 +175,7 @@ class Audit:
     async def references(self, session_id: int) -> AsyncIterator[Reference]:
         """All bytes of a session that rows name: the living, and what waits for the collector."""
         stop = session_prefix(session_id + 1)
-        for statement in (GARBAGE, PARTS, OBJECTS):
+        for statement in (GARBAGE, REFERENCES, PARTS, VERSIONS):
             after = session_prefix(session_id)
             while rows := await self._pool.repeat(statement, after, stop, PAGE_ROWS):
                 for row in rows:
@@ -144,7 +186,7 @@ class Audit:
         """Whether a row still names this content or part, when looked at again."""
         before = (int.from_bytes(first_id, "big") - 1).to_bytes(len(first_id), "big")
         after = (int.from_bytes(first_id, "big") + 1).to_bytes(len(first_id), "big")
-        for statement in (OBJECTS, PARTS):
+        for statement in (VERSIONS, PARTS, REFERENCES):
             rows = await self._pool.repeat(statement, before, after, 1)
             if rows and rows[0][4]:
                 return True
@@ -166,6 +208,7 @@ class Audit:
             ("an object without its content", NO_CONTENT),
             ("a content without one of its parts", NO_PART),
             ("an object without its bucket", NO_BUCKET),
+            ("an older version without a newer current one", NO_HEAD),
         ):
             found += [(what, row[0]) for row in await self._pool.repeat(statement, MAX_BROKEN)]
         return found

@@ -6,6 +6,7 @@ items and answers each of them: with a value, with an exception to raise, with A
 answer is known only later (law 6); then its key and its place are free at once.
 
 Rules (DESIGN, section 7): at most `lanes` batches are under way, on disjoint keys; a key occurs once in a batch.
+Beside one that is under way another begins when it is full, or when that one has lasted for `gather_seconds`.
 Requests for one key keep their order. When `run` raises Poisoned its items run again one by one, so that one bad
 item never fails its neighbours.
 """
@@ -65,15 +66,18 @@ class Batcher(Generic[Item, Answer]):
         lanes: int,
         rows: int,
         waiting: int,
+        gather_seconds: float = 0.0,
         lost_races: int = 0,
         settle_seconds: float = 0.0,
         key: Callable[[Item], Hashable] | None = None,
-        refused: Callable[[Item], None] | None = None,
+        refused: Callable[[Item, Exception], None] | None = None,
     ) -> None:
         self._run = run
-        self._free_lanes = lanes
+        self._lanes = lanes
+        self._under_way = 0
         self._rows = rows
         self._most_waiting = waiting
+        self._gather_seconds = gather_seconds
         self._lost_races = lost_races
         self._settle_seconds = settle_seconds
         self._key = key
@@ -84,20 +88,27 @@ class Batcher(Generic[Item, Answer]):
         self._busy: dict[Hashable, deque[_Waiting[Item, Answer]]] = {}
         self._count = 0
         self._starting = False
+        self._begun_at = 0.0
+        self._gathering: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self.batches = 0
+        """How many were begun."""
+        self.batched = 0
+        """How many items they had together; one that lost a race counts again."""
 
     async def submit(self, item: Item) -> Answer:
         """Wait for the item's answer. Whoever stops waiting does not stop the item once it is under way."""
         if self._count >= self._most_waiting:
-            self._refuse(item)
-            raise Unavailable("too many requests wait for Postgres")
+            refusal = Unavailable("too many requests wait for Postgres")
+            self._refuse(item, refusal)
+            raise refusal
         self._count += 1
         waiting: _Waiting[Item, Answer] = _Waiting(item, None, self._loop.create_future())
         if self._key is None:
             self._ready.append(waiting)
         else:
             self._queue_by_key(waiting, self._key(item))
-        if not self._starting and self._free_lanes:
+        if not self._starting and self._has_turn():
             # Later in this turn of the loop: what arrived together goes together.
             self._starting = True
             self._loop.call_soon(self._start)
@@ -122,7 +133,7 @@ class Batcher(Generic[Item, Answer]):
         """Send off what is ready, as long as a lane is free."""
         self._starting = False
         ready = self._ready
-        while ready and self._free_lanes:
+        while ready and self._under_way < self._lanes and not self._gathers():
             batch: list[_Waiting[Item, Answer]] = []
             while ready and len(batch) < self._rows:
                 waiting = ready.popleft()
@@ -131,10 +142,32 @@ class Batcher(Generic[Item, Answer]):
                 else:
                     batch.append(waiting)
             if batch:
-                self._free_lanes -= 1
+                self._under_way += 1
+                self.batches += 1
+                self.batched += len(batch)
+                self._begun_at = self._loop.time()
                 task = self._loop.create_task(self._lane(batch))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+
+    def _has_turn(self) -> bool:
+        """Whether `_start` may find something to do, now that something is ready."""
+        if not self._under_way:
+            return True
+        return self._under_way < self._lanes and (self._gathering is None or len(self._ready) >= self._rows)
+
+    def _gathers(self) -> bool:
+        """Whether what is ready had better wait for more behind the batch that was begun last."""
+        if not self._gather_seconds or not self._under_way or len(self._ready) >= self._rows:
+            return False
+        left = self._begun_at + self._gather_seconds - self._loop.time()
+        if left > 0 and self._gathering is None:
+            self._gathering = self._loop.call_later(left, self._gathered)
+        return left > 0
+
+    def _gathered(self) -> None:
+        self._gathering = None
+        self._start()
 
     async def _lane(self, batch: list[_Waiting[Item, Answer]]) -> None:
         try:
@@ -149,7 +182,7 @@ class Batcher(Generic[Item, Answer]):
                     continue
                 outcome = Unavailable("lost too many races")
             self._finish(waiting, outcome)
-        self._free_lanes += 1
+        self._under_way -= 1
         self._start()
 
     async def _outcomes(self, batch: list[_Waiting[Item, Answer]]) -> Sequence[Outcome[Answer]]:
@@ -179,7 +212,8 @@ class Batcher(Generic[Item, Answer]):
         if isinstance(outcome, asyncio.Future):
             self._answer_later(waiting, outcome)
         elif isinstance(outcome, Exception):
-            self._refuse(waiting.item)
+            # A refusal that nobody hears of gives nothing back.
+            self._refuse(waiting.item, Unavailable("nobody waits") if waiting.future.done() else outcome)
             if not waiting.future.done():
                 waiting.future.set_exception(outcome)
         elif not waiting.future.done():
@@ -195,8 +229,8 @@ class Batcher(Generic[Item, Answer]):
                 give_up(waiting.future)
                 return
             error = truth.exception()
-            if error is not None:
-                self._refuse(waiting.item)
+            if isinstance(error, Exception):
+                self._refuse(waiting.item, error)
             if waiting.future.done():
                 return
             if error is not None:
@@ -206,9 +240,9 @@ class Batcher(Generic[Item, Answer]):
 
         truth.add_done_callback(settle)
 
-    def _refuse(self, item: Item) -> None:
+    def _refuse(self, item: Item, error: Exception) -> None:
         if self._refused is not None:
-            self._refused(item)
+            self._refused(item, error)
 
 
 def give_up(future: asyncio.Future[Answer]) -> None:

@@ -3,45 +3,63 @@
 It refuses to know S3, shards and nodes' addresses: ids, rows, conditions and refusals go in and out.
 
 Bytes handed to a write belong to the catalog from then on: when the write is refused, cut off or abandoned by its
-caller, the catalog queues them as garbage itself, once it is certain that no commit can name them (law 6).
+caller, the catalog queues them as garbage itself, once it is certain that no commit can name them (law 6). Only with
+BucketChanged they are given back: the caller decides again, or discards them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final
 
-from s3gate.catalog import listing, parts
+from s3gate.catalog import listing, parts, traits, version_listing
+from s3gate.catalog.bucket_writes import Write
 from s3gate.catalog.buckets import Buckets
-from s3gate.catalog.commits import Commits, Write
+from s3gate.catalog.chores import Chores
+from s3gate.catalog.commits import Commits
 from s3gate.catalog.completions import Completions
 from s3gate.catalog.contents import Contents
 from s3gate.catalog.copies import Copies
+from s3gate.catalog.errors import BucketChanged
 from s3gate.catalog.garbage import Discards, Garbage
+from s3gate.catalog.identities import IdentityTables
+from s3gate.catalog.labels import Labels
+from s3gate.catalog.lifecycle import Lifecycle
 from s3gate.catalog.limits import Limits
 from s3gate.catalog.lookups import Lookups
 from s3gate.catalog.nodes import Allocator, Beating, Joining, Nodes
+from s3gate.catalog.part_copies import PartCopies
 from s3gate.catalog.parts import MAX_PARTS, Parts
 from s3gate.catalog.pool import Pool
+from s3gate.catalog.removals import Removal, Removals
 from s3gate.catalog.rows import (
+    NEVER,
+    NO_CONDITION,
+    PLAIN,
+    BucketEntry,
     BucketRow,
     Committed,
     CompletedRow,
     Condition,
-    GarbageRow,
+    Deleted,
     ListPage,
     Manifest,
     NodeRow,
     ObjectRow,
-    ParkedRow,
     PartRow,
-    SessionRow,
     Stored,
+    Traits,
     UploadPage,
     UploadRow,
+    VersionPage,
+    VersionRef,
 )
 from s3gate.catalog.sessions import Session, Sessions
+from s3gate.catalog.settings import BucketSettings
 from s3gate.catalog.settlement import Settlement
 from s3gate.catalog.uploads import Uploads
 from s3gate.geometry.ids import IdSource
@@ -49,9 +67,10 @@ from s3gate.geometry.placement import Group
 from s3gate.geometry.stripe import Layout
 
 CLOSE_SECONDS = 0.75
+NO_SETTINGS: Final[Mapping[str, bytes]] = MappingProxyType({})
 
 
-class Catalog:
+class Catalog(Chores):
     """One process's way to Postgres."""
 
     def __init__(self, dsn: str, kind: str, limits: Limits) -> None:
@@ -64,23 +83,31 @@ class Catalog:
         self._garbage = Garbage(pool, limits)
         self._discards = discards = Discards(self._garbage, limits)
         self._buckets = buckets = Buckets(pool, limits)
+        self._settings = BucketSettings(pool, buckets)
         self._lookups = Lookups(self._lookup_pool, buckets, limits)
 
-        def refused_write(write: Write) -> None:
-            if write.stored is not None:
+        def refused_write(write: Write, error: Exception) -> None:
+            # Whoever hears that the bucket has changed has its bytes back, to decide again.
+            if write.stored is not None and not isinstance(error, BucketChanged):
                 discards.add(write.stored.layout_id, write.stored.extents)
 
-        def refused_part(part: PartRow) -> None:
+        def refused_part(part: PartRow, _: Exception) -> None:
             discards.add(part.layout_id, part.extents)
 
         self._commits = Commits(self._commit_pool, session, settlement, limits, refused_write, buckets)
+        self._removals = Removals(self._commit_pool, session, settlement, limits, None, buckets)
         self._parts = Parts(self._commit_pool, session, settlement, limits, refused_part)
         self._copies = Copies(pool, session, settlement, limits, buckets)
-        self._completions = Completions(pool, session, settlement, limits)
+        self._part_copies = PartCopies(pool, session, settlement, limits)
+        self._completions = Completions(pool, session, settlement, limits, buckets)
+        self._traits = traits.VersionTraits(pool, session, settlement, limits, buckets)
         self._uploads = Uploads(pool, session, buckets)
         self._contents = Contents(pool, limits)
         self._nodes = Nodes(pool)
         self._sessions = Sessions(pool, limits)
+        self.lifecycle = Lifecycle(pool)
+        self.identities = IdentityTables(pool)
+        self.labels = Labels(pool)
         self._heart: asyncio.Task[None] | None = None
 
     @classmethod
@@ -111,7 +138,8 @@ class Catalog:
         """Let what is under way end, then close the session and every connection."""
         if self._heart is not None:
             self._heart.cancel()
-        drained = asyncio.gather(self._commits.batcher.drain(), self._parts.batcher.drain())
+        batchers = self._commits.batcher, self._removals.batcher, self._parts.batcher
+        drained = asyncio.gather(*[batcher.drain() for batcher in batchers])
         await asyncio.wait((drained,), timeout=CLOSE_SECONDS)
         drained.cancel()
         await self._settlement.close(CLOSE_SECONDS)
@@ -133,25 +161,75 @@ class Catalog:
 
     # Objects
 
-    async def find_object(self, bucket: str, key: bytes) -> tuple[BucketRow | None, ObjectRow | None]:
-        """The bucket and the visible version of the key (law 1), as Postgres says now."""
-        return await self._lookups.find(bucket, key)
+    async def find_object(
+        self, bucket: str, key: bytes, version: VersionRef | None = None
+    ) -> tuple[BucketRow | None, ObjectRow | None]:
+        """The bucket, and the key's current version (maybe a marker) or this one, as Postgres says now (law 1)."""
+        return await self._lookups.find(bucket, key, version)
 
-    async def put_object(self, bucket: str, key: bytes, stored: Stored, condition: Condition) -> Committed:
-        """Make bytes that are durable the visible version of the key."""
-        answer = await self._commits.batcher.submit(Write(bucket, key, stored, condition))
+    async def put_object(self, bucket: BucketRow, key: bytes, stored: Stored, condition: Condition) -> Committed:
+        """Make bytes that are durable the current version of the key; BucketChanged when the row is an old one."""
+        answer = await self._commits.batcher.submit(Write(bucket, key, stored, condition, self.ids.next()))
         assert answer is not None
         return answer
 
-    async def delete_object(self, bucket: str, key: bytes, condition: Condition) -> bool:
-        """Remove the visible version; whether there was one."""
-        return await self._commits.batcher.submit(Write(bucket, key, None, condition)) is not None
+    async def delete_object(self, bucket: BucketRow, key: bytes, condition: Condition) -> Deleted | None:
+        """Remove the current version, or put a delete marker over it; None: nothing was there. BucketChanged."""
+        done = await self._commits.batcher.submit(Write(bucket, key, None, condition, self.ids.next()))
+        return done and Deleted(bucket.versioning != NEVER, done.version, done.version_id)
+
+    async def delete_version(
+        self,
+        bucket: BucketRow,
+        key: bytes,
+        ref: VersionRef,
+        condition: Condition = NO_CONDITION,
+        *,
+        bypass: bool = False,
+    ) -> Deleted | None:
+        """Remove one version; None: there is none. `bypass` ends a governance retention. VersionLocked, BucketChanged.
+
+        The condition is judged on that version, but for its own `version`: that is the current one's.
+        """
+        return await self._removals.batcher.submit(Removal(bucket, key, ref, condition, bypass))
 
     async def copy_object(
-        self, source: ObjectRow, bucket: str, key: bytes, stored: Stored, condition: Condition
+        self, source: ObjectRow, bucket: BucketRow, key: bytes, stored: Stored, condition: Condition
     ) -> Committed:
-        """Make the key another reference to the source's content; SourceChanged when that is not there any more."""
+        """Make the key another reference to the content of a version; SourceChanged when that is not there any more."""
         return await self._copies.copy(source, bucket, key, stored, condition)
+
+    async def put_tags(self, bucket: BucketRow, key: bytes, ref: VersionRef | None, tags: bytes) -> Committed:
+        """Change the tags of a version, or of the current one: ObjectMissing, VersionMissing, BucketChanged."""
+        return await self._traits.change(bucket, key, ref, traits.tags(tags))
+
+    async def put_acl(
+        self, bucket: BucketRow, key: bytes, ref: VersionRef | None, acl: bytes, seen: bytes | None = None
+    ) -> Committed:
+        """Change the ACL, as put_tags; AclChanged if it is not the one that was `seen` any more."""
+        return await self._traits.change(bucket, key, ref, traits.acl(acl, seen))
+
+    async def put_headers(self, bucket: BucketRow, key: bytes, row: ObjectRow, headers: bytes) -> Committed:
+        """Change the stored headers of this very version; VersionMissing if another has its place."""
+        change = traits.headers(headers, row.content_id)
+        return await self._traits.change(bucket, key, (row.version, row.version_id), change)
+
+    async def put_retention(
+        self,
+        bucket: BucketRow,
+        key: bytes,
+        ref: VersionRef | None,
+        lock: int,
+        retain_until: datetime | None,
+        *,
+        bypass: bool,
+    ) -> Committed:
+        """Change the retention, as put_tags; VersionLocked when the one that is there forbids it."""
+        return await self._traits.change(bucket, key, ref, traits.retention(lock, retain_until, bypass=bypass))
+
+    async def put_legal_hold(self, bucket: BucketRow, key: bytes, ref: VersionRef | None, on: bool) -> Committed:
+        """Set or lift the legal hold, as put_tags."""
+        return await self._traits.change(bucket, key, ref, traits.legal_hold(on))
 
     async def discard(self, content: Sequence[tuple[int, bytes]]) -> None:
         """Queue as garbage what was written and never handed to a write: (layout id, packed extents)."""
@@ -162,6 +240,14 @@ class Catalog:
     ) -> ListPage:
         """A page of keys and common prefixes in byte order, after an entry."""
         return await listing.list_objects(self._pool, bucket_id, prefix, delimiter, after, inclusive, limit)
+
+    async def list_versions(
+        self, bucket_id: int, *, prefix: bytes, delimiter: bytes, after: bytes, after_version: int | None, limit: int
+    ) -> VersionPage:
+        """All versions by key, newest first, after a key or a common prefix, or after a version of that key."""
+        return await version_listing.list_versions(
+            self._pool, bucket_id, prefix, delimiter, after, after_version, limit
+        )
 
     async def manifest(self, content_id: bytes) -> Manifest:
         """The parts of a multipart content."""
@@ -177,32 +263,65 @@ class Catalog:
         """The bucket of this name, remembered for a moment unless `fresh`."""
         return await self._buckets.find(name, fresh=fresh)
 
-    async def create_bucket(self, name: str, owner: str, region: str) -> BucketRow:
-        """A new bucket, or BucketTaken."""
-        return await self._buckets.create(name, owner, region)
+    async def create_bucket(
+        self,
+        name: str,
+        owner: str,
+        region: str,
+        *,
+        lock_enabled: bool = False,
+        settings: Mapping[str, bytes] = NO_SETTINGS,
+    ) -> BucketRow:
+        """A new bucket, or BucketTaken. Object lock brings versioning."""
+        return await self._buckets.create(name, owner, region, lock_enabled=lock_enabled, settings=settings)
+
+    async def set_versioning(self, bucket: str, state: int) -> None:
+        """ENABLED or SUSPENDED; WrongBucketState: object lock needs it enabled."""
+        await self._buckets.set_versioning(bucket, state)
+
+    async def enable_lock(self, bucket: str) -> None:
+        """Object lock, for ever; WrongBucketState: versioning is not enabled."""
+        await self._buckets.enable_lock(bucket)
+
+    async def put_setting(self, bucket: str, kind: str, document: bytes, setting_id: str = "", most: int = 0) -> None:
+        """Tell the bucket something; TooManySettings when it has `most` others of a kind with ids."""
+        await self._settings.put(bucket, kind, document, setting_id, most)
+
+    async def delete_setting(self, bucket: str, kind: str, setting_id: str = "") -> bool:
+        """Unsay it; whether it had been said."""
+        return await self._settings.delete(bucket, kind, setting_id)
+
+    async def find_setting(self, bucket_id: int, kind: str, setting_id: str) -> bytes | None:
+        """One document of a kind with ids; the others come with the bucket's row."""
+        return await self._settings.find(bucket_id, kind, setting_id)
+
+    async def list_settings(self, bucket_id: int, kind: str, after: str, limit: int) -> list[tuple[str, bytes]]:
+        """Ids and documents of a kind, in byte order, after an id."""
+        return await self._settings.list(bucket_id, kind, after, limit)
 
     async def delete_bucket(self, name: str) -> None:
         """Remove an empty bucket: BucketMissing, BucketNotEmpty."""
         await self._buckets.delete(name)
 
-    async def list_buckets(self, prefix: str, after: str, limit: int) -> list[BucketRow]:
-        """Buckets in byte order of their names, after a name."""
-        return await self._buckets.list(prefix, after, limit)
+    async def list_buckets(self, owner: str, prefix: str, after: str, limit: int) -> list[BucketEntry]:
+        """An owner's buckets in byte order of their names, after a name."""
+        return await self._buckets.list(owner, prefix, after, limit)
 
     # Multipart uploads
 
     async def create_upload(
         self,
-        bucket: str,
+        bucket: BucketRow,
         key: bytes,
         *,
         headers: bytes,
         checksum_algorithm: str,
         checksum_type: str,
         group_id: int,
+        traits: Traits = PLAIN,
     ) -> UploadRow:
-        """Begin an upload."""
-        return await self._uploads.create(bucket, key, headers, checksum_algorithm, checksum_type, group_id)
+        """Begin an upload; BucketChanged when the bucket's row is an old one."""
+        return await self._uploads.create(bucket, key, headers, checksum_algorithm, checksum_type, group_id, traits)
 
     async def find_upload(self, bucket: str, key: bytes, upload_id: bytes) -> UploadRow | None:
         """An upload of this bucket and key."""
@@ -220,6 +339,12 @@ class Catalog:
             raise ValueError("a part of another upload")
         return await self._parts.batcher.submit(part)
 
+    async def copy_part(
+        self, source: ObjectRow, source_part: int, upload: UploadRow, number: int, etag: str, checksum: str
+    ) -> datetime:
+        """Make a part of a source (0: all of one without parts) the upload's by reference: when. SourceChanged."""
+        return await self._part_copies.copy(source, source_part, upload, number, etag, checksum)
+
     async def list_parts(self, upload_id: bytes, after: int, limit: int) -> tuple[list[PartRow], bool]:
         """Parts by number, after a number; whether more follow."""
         return await parts.list_parts(self._pool, upload_id, after, limit)
@@ -230,6 +355,7 @@ class Catalog:
 
     async def complete_upload(
         self,
+        bucket: BucketRow,
         upload: UploadRow,
         parts: Sequence[tuple[int, bytes]],
         stored: Stored,
@@ -237,7 +363,7 @@ class Catalog:
         request_digest: bytes,
     ) -> Committed:
         """Make the listed parts (number, part id) the content of the upload's key."""
-        return await self._completions.complete(upload, parts, stored, condition, request_digest)
+        return await self._completions.complete(bucket, upload, parts, stored, condition, request_digest)
 
     async def find_completed(self, upload_id: bytes) -> CompletedRow | None:
         """What the Complete of this upload answered."""
@@ -272,57 +398,3 @@ class Catalog:
     async def find_or_make_layout(self, name: str, unit_bytes: int, floor_bytes: int, segment_bytes: int) -> Layout:
         """The layout of these settings."""
         return await self._nodes.find_or_make_layout(name, unit_bytes, floor_bytes, segment_bytes)
-
-    # Workers
-
-    async def take_garbage(self, limit: int) -> list[GarbageRow]:
-        """The oldest garbage, leased for a while."""
-        return await self._garbage.take(limit)
-
-    async def garbage_parts(self, row: GarbageRow, limit: int) -> list[PartRow]:
-        """The next parts of a multipart content to trash; none: finish the row."""
-        return await self._garbage.parts(row, limit)
-
-    async def forget_parts(self, parts: Sequence[PartRow]) -> None:
-        """The shards of these parts have been trashed."""
-        await self._garbage.forget_parts(parts)
-
-    async def finish_garbage(self, rows: Sequence[GarbageRow]) -> None:
-        """What these rows stand for has been trashed, or is still referenced."""
-        await self._garbage.finish(rows)
-
-    async def park_garbage(self, node_id: bytes, shard_ids: Sequence[bytes]) -> None:
-        """Keep shards to trash until their node is back."""
-        await self._garbage.park(node_id, shard_ids)
-
-    async def take_parked(self, node_id: bytes, limit: int) -> list[ParkedRow]:
-        """What waits for this node."""
-        return await self._garbage.take_parked(node_id, limit)
-
-    async def finish_parked(self, rows: Sequence[ParkedRow]) -> None:
-        """These have been trashed."""
-        await self._garbage.finish_parked(rows)
-
-    async def expire_uploads(self, older_than_seconds: float, limit: int) -> int:
-        """Abort uploads that nobody finished; how many."""
-        return await self._uploads.expire(older_than_seconds, limit)
-
-    async def forget_completed(self, older_than_seconds: float, limit: int) -> int:
-        """Drop old tombstones; how many."""
-        return await self._uploads.forget_completed(older_than_seconds, limit)
-
-    async def close_stale_sessions(self, older_than_seconds: float) -> list[int]:
-        """Close sessions of which nothing was heard."""
-        return await self._sessions.close_stale(older_than_seconds)
-
-    async def closed_sessions(self) -> list[SessionRow]:
-        """Closed sessions that were not swept yet."""
-        return await self._sessions.closed()
-
-    async def referenced_ids(self, session_id: int, after: bytes, limit: int) -> list[bytes]:
-        """Segment ids of a session that rows still name, in order."""
-        return await self._garbage.referenced_ids(session_id, after, limit)
-
-    async def forget_session(self, session_id: int) -> None:
-        """A closed session has been swept."""
-        await self._sessions.forget(session_id)

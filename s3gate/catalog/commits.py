@@ -5,56 +5,37 @@ is sorted. It judges the row that it saw and writes only over that one: an updat
 does nothing on a conflict, and what did not come back joins the next batch. (A plain upsert would lose the replaced
 version's garbage when two gates race.) What a replaced or removed version pointed to becomes garbage in the same
 statement.
+
+The statements here are for buckets that were never versioned and for versions that have nothing but their bytes: the
+fast path. A batch that has anything else goes as a whole through the statement that knows all of it (versions.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, LiteralString
 
-from s3gate.catalog.batcher import AGAIN, Outcome
-from s3gate.catalog.buckets import Buckets
-from s3gate.catalog.connection import Row, Statement
-from s3gate.catalog.errors import BucketMissing, ConditionFailed, ObjectMissing, Unavailable
-from s3gate.catalog.limits import Limits
+from s3gate.catalog.batcher import Outcome
+from s3gate.catalog.bucket_writes import BucketWrites, Write, config_numbers, lock_values, place_of, write_values
+from s3gate.catalog.connection import Row, Statement, Step
+from s3gate.catalog.errors import Unavailable
 from s3gate.catalog.parameters import BYTEA_ARRAY, INT2_ARRAY, INT4_ARRAY, INT8, INT8_ARRAY, TEXT_ARRAY
-from s3gate.catalog.pool import Pool
-from s3gate.catalog.rows import BucketRow, Committed, Condition, Stored
-from s3gate.catalog.sessions import Session
-from s3gate.catalog.settlement import Settlement
-from s3gate.catalog.writes import FencedWrites
+from s3gate.catalog.pieces import BUCKETS, HELD
+from s3gate.catalog.rows import SUSPENDED, Committed, Stored
+from s3gate.catalog.versions import ABSENT, DONE, GENERAL, LOCK
 
-# Flags of a write, as the statement reads them.
-DELETE: Final = 1
-MUST_BE_ABSENT: Final = 2
-
-# Verdicts, as the statement writes them.
-DONE: Final = 1
-ABSENT: Final = 2
-BUCKET_CHANGED: Final = 3
-IF_MATCH_FAILED: Final = 4
-IF_NONE_MATCH_FAILED: Final = 5
-OBJECT_MISSING: Final = 6
-
-# The conditions of a write `n` judged on the row `old` that was seen: for the CASE of every statement that writes.
-CONDITIONS: Final = """
+# If-Match and If-None-Match of a write `n`, judged on the row `old` that was locked.
+_CONDITIONS: Final = """
     WHEN n.flags & 2 <> 0 AND old.version IS NOT NULL THEN 5
     WHEN n.if_match IS NOT NULL AND old.version IS NULL THEN 6
     WHEN n.if_match <> '*' AND position(convert_to(E'\\n' || old.etag || E'\\n', 'UTF8') IN n.if_match) = 0 THEN 4"""
 
-WRITE = Statement(
-    "object_write",
-    """
-    WITH s AS MATERIALIZED (
-        SELECT FROM session WHERE session_id = $1 AND fence = $2 AND closed_at IS NULL FOR KEY SHARE
-    ), b AS MATERIALIZED (
-        SELECT b.bucket_id
-        FROM unnest($3::bigint[], $4::bigint[]) AS w (bucket_id, config_number)
-        JOIN bucket b ON b.bucket_id = w.bucket_id AND b.config_number = w.config_number
-        WHERE EXISTS (SELECT FROM s)
-        ORDER BY b.bucket_id FOR SHARE OF b
-    ), n AS MATERIALIZED (
+# What is locked and judged before anything is written: j has a row for each write, refused (and why) or not.
+_JUDGED: Final = (
+    HELD
+    + BUCKETS
+    + """, n AS MATERIALIZED (
         SELECT n.*, n.bucket_id = ANY (ARRAY(SELECT b.bucket_id FROM b)) AS allowed
         FROM unnest($5::smallint[], $6::bigint[], $7::bytea[], $8::bytea[], $9::bigint[], $10::text[],
                     $11::smallint[], $12::integer[], $13::bytea[], $14::bytea[], $15::text[], $16::bytea[])
@@ -66,24 +47,21 @@ WRITE = Statement(
         SELECT n.*, old.version AS seen, old.content_id AS old_content_id, old.part_count AS old_part_count,
                old.layout_id AS old_layout_id, old.extents AS old_extents,
                CASE WHEN NOT n.allowed THEN 3 """
-    + CONDITIONS
+    + _CONDITIONS
     + """ WHEN n.flags & 1 <> 0 AND old.version IS NULL THEN 2 ELSE 0 END AS refusal
         FROM n LEFT JOIN LATERAL (
             SELECT o.version, o.content_id, o.part_count, o.layout_id, o.extents, o.etag
             FROM object o WHERE n.allowed AND o.bucket_id = n.bucket_id AND o.key = n.key FOR UPDATE
         ) AS old ON true
-    ), u AS (
+    )"""
+)
+_PUT: Final = """, u AS (
         UPDATE object o
         SET version = o.version + 1, content_id = j.content_id, size = j.size, etag = j.etag, modified_at = now(),
             layout_id = j.layout_id, part_count = j.part_count, extents = j.extents, headers = j.headers,
-            checksum = j.checksum
+            checksum = j.checksum, tags = '', sse = '', acl = ''
         FROM j
         WHERE j.refusal = 0 AND j.flags & 1 = 0 AND o.bucket_id = j.bucket_id AND o.key = j.key
-          AND o.version = j.seen
-        RETURNING j.place, o.version, j.old_content_id, j.old_part_count, j.old_layout_id, j.old_extents
-    ), d AS (
-        DELETE FROM object o USING j
-        WHERE j.refusal = 0 AND j.flags & 1 <> 0 AND o.bucket_id = j.bucket_id AND o.key = j.key
           AND o.version = j.seen
         RETURNING j.place, o.version, j.old_content_id, j.old_part_count, j.old_layout_id, j.old_extents
     ), i AS (
@@ -94,43 +72,75 @@ WRITE = Statement(
         ORDER BY place
         ON CONFLICT (bucket_id, key) DO NOTHING
         RETURNING content_id
-    ), g AS (
+    )"""
+_DELETE: Final = """, d AS (
+        DELETE FROM object o USING j
+        WHERE j.refusal = 0 AND j.flags & 1 <> 0 AND o.bucket_id = j.bucket_id AND o.key = j.key
+          AND o.version = j.seen
+        RETURNING j.place, o.version, j.old_content_id, j.old_part_count, j.old_layout_id, j.old_extents
+    )"""
+
+
+def _write(name: LiteralString, steps: LiteralString, gone: LiteralString, done: LiteralString) -> Statement:
+    """The statement that takes these steps; what they replaced or removed, as `gone` selects it, becomes garbage."""
+    text = (
+        _JUDGED
+        + steps
+        + """, g AS (
         INSERT INTO garbage (kind, content_id, part_count, layout_id, extents)
         SELECT 'content', old_content_id, old_part_count, old_layout_id, old_extents
-        FROM (SELECT * FROM u UNION ALL SELECT * FROM d) AS gone
+        FROM ("""
+        + gone
+        + """) AS gone
         WHERE old_part_count > 0 OR length(old_extents) > 0
     )
     SELECT 0::bigint, 0, 0::bigint, now() FROM s
+    UNION ALL SELECT place, refusal, 0, NULL FROM j WHERE refusal > 0"""
+        + done
+    )
+    return Statement(
+        name,
+        text,
+        INT8,
+        INT8,
+        INT8_ARRAY,
+        INT8_ARRAY,
+        INT2_ARRAY,
+        INT8_ARRAY,
+        BYTEA_ARRAY,
+        BYTEA_ARRAY,
+        INT8_ARRAY,
+        TEXT_ARRAY,
+        INT2_ARRAY,
+        INT4_ARRAY,
+        BYTEA_ARRAY,
+        BYTEA_ARRAY,
+        TEXT_ARRAY,
+        BYTEA_ARRAY,
+    )
+
+
+_PUT_DONE: Final = """
     UNION ALL SELECT place, 1, version, NULL FROM u
-    UNION ALL SELECT place, 1, version, NULL FROM d
-    UNION ALL SELECT array_position($8, content_id), 1, 1, NULL FROM i
-    UNION ALL SELECT place, refusal, 0, NULL FROM j WHERE refusal > 0
-    """,
-    INT8,
-    INT8,
-    INT8_ARRAY,
-    INT8_ARRAY,
-    INT2_ARRAY,
-    INT8_ARRAY,
-    BYTEA_ARRAY,
-    BYTEA_ARRAY,
-    INT8_ARRAY,
-    TEXT_ARRAY,
-    INT2_ARRAY,
-    INT4_ARRAY,
-    BYTEA_ARRAY,
-    BYTEA_ARRAY,
-    TEXT_ARRAY,
-    BYTEA_ARRAY,
-)
+    UNION ALL SELECT array_position($8, content_id), 1, 1, NULL FROM i"""
+_DELETE_DONE: Final = """
+    UNION ALL SELECT place, 1, version, NULL FROM d"""
+
+# One statement does both. Most batches are of one kind, and the steps that would find nothing to do are a third of what
+# Postgres spends on a small batch, setting them up and taking them down.
+WRITE = _write("object_write", _PUT + _DELETE, "SELECT * FROM u UNION ALL SELECT * FROM d", _PUT_DONE + _DELETE_DONE)
+PUT = _write("object_put", _PUT, "SELECT * FROM u", _PUT_DONE)
+DELETE = _write("object_delete", _DELETE, "SELECT * FROM d", _DELETE_DONE)
 # Asked after the fence was raised. Content ids are used once, so finding one says that its commit happened.
 ASK = Statement(
     "object_ask",
     """
     SELECT n.place, o.bucket_id, o.key, o.version, coalesce(o.modified_at, g.queued_at)
     FROM unnest($1::bytea[]) WITH ORDINALITY AS n (content_id, place)
-    LEFT JOIN LATERAL (SELECT bucket_id, key, version, modified_at FROM object o
-                       WHERE o.content_id = n.content_id ORDER BY modified_at LIMIT 1) AS o ON true
+    LEFT JOIN LATERAL (SELECT bucket_id, key, version, modified_at FROM object o WHERE o.content_id = n.content_id
+                       UNION ALL
+                       SELECT bucket_id, key, version, modified_at FROM version v WHERE v.content_id = n.content_id
+                       ORDER BY modified_at LIMIT 1) AS o ON true
     LEFT JOIN LATERAL (SELECT queued_at FROM garbage g
                        WHERE g.content_id = n.content_id ORDER BY queued_at LIMIT 1) AS g ON true
     WHERE o.key IS NOT NULL OR g.queued_at IS NOT NULL
@@ -140,71 +150,35 @@ ASK = Statement(
 NOTHING = Stored(b"", 0, "", 0, 0, b"", b"", "")
 
 
-class Write:
-    """A put (with what it stores) or a delete (without) of one key."""
-
-    __slots__ = ("bucket", "flags", "if_match", "key", "name", "stored")
-
-    def __init__(self, name: str, key: bytes, stored: Stored | None, condition: Condition) -> None:
-        self.name = name
-        self.key = key
-        self.stored = stored
-        self.flags = (0 if stored else DELETE) | (MUST_BE_ABSENT if condition.if_none_match else 0)
-        self.if_match = encode_if_match(condition)
-        self.bucket: BucketRow | None = None
-
-
-def encode_if_match(condition: Condition) -> bytes | None:
-    """Etags between newlines, so that the statement can look for one; bytes, for clients send anything."""
-    etags = condition.if_match
-    if etags is None:
-        return None
-    if "*" in etags:
-        return b"*"
-    # No etag of ours has a newline: one that does matches nothing.
-    mine = [etag.encode("utf-8", "surrogatepass") for etag in etags if "\n" not in etag]
-    return b"\n" + b"".join([etag + b"\n" for etag in mine])
-
-
-class Commits(FencedWrites[Write, Committed | None]):
+class Commits(BucketWrites[Write, Committed | None]):
     """put_object and delete_object, batched. The answer None: there was nothing to delete."""
 
-    statement = WRITE
-
-    def __init__(
-        self,
-        pool: Pool,
-        session: Session,
-        settlement: Settlement,
-        limits: Limits,
-        refused: Callable[[Write], None],
-        buckets: Buckets,
-    ) -> None:
-        super().__init__(pool, session, settlement, limits, refused)
-        self._buckets = buckets
-
     def key(self, item: Write) -> Hashable:
-        return item.name, item.key
-
-    def order(self, item: Write) -> tuple[int, bytes]:
-        assert item.bucket is not None
-        return item.bucket.bucket_id, item.key
+        return place_of(item)
 
     def own_id(self, item: Write) -> bytes | None:
         return item.stored.content_id if item.stored else None
 
-    async def admit(self, item: Write) -> Exception | None:
-        item.bucket = self._buckets.remembered(item.name) or await self._buckets.find(item.name)
-        return None if item.bucket else BucketMissing()
+    def statement(self, items: Sequence[Write]) -> Statement:
+        if not all(item.is_plain for item in items):
+            return GENERAL
+        deletes = [item.stored is None for item in items]
+        return DELETE if all(deletes) else WRITE if any(deletes) else PUT
+
+    def before(self, items: Sequence[Write]) -> Step | None:
+        """The null version that a suspended write replaces may be an older one."""
+        if not any(item.bucket.versioning == SUSPENDED for item in items):
+            return None
+        return LOCK, lock_values(items, map(place_of, items))
 
     def values(self, items: Sequence[Write]) -> tuple[object, ...]:
-        buckets = {item.bucket.bucket_id: item.bucket.config_number for item in items if item.bucket}
+        if not all(item.is_plain for item in items):
+            return write_values(items)
         stored = [item.stored or NOTHING for item in items]
         return (
-            list(buckets),
-            list(buckets.values()),
+            *config_numbers(items),
             [item.flags for item in items],
-            [item.bucket.bucket_id for item in items if item.bucket],
+            [item.bucket.bucket_id for item in items],
             [item.key for item in items],
             [each.content_id for each in stored],
             [each.size for each in stored],
@@ -220,27 +194,15 @@ class Commits(FencedWrites[Write, Committed | None]):
     def judge(self, item: Write, row: Row, now: datetime) -> Outcome[Committed | None]:
         verdict = row[1]
         if verdict == DONE:
-            return Committed(row[2], now)
-        if verdict == ABSENT:
-            return None
-        if verdict == BUCKET_CHANGED:
-            self._buckets.forget(item.name)
-            return AGAIN
-        return refusal(verdict)
+            return Committed(row[2], now, item.made_id)
+        return None if verdict == ABSENT else self.refuse(item, verdict)
 
     async def ask(self, items: Sequence[Write]) -> list[Committed | Exception | None]:
         answers: list[Committed | Exception | None] = [Unavailable("a commit was cut off") for _ in items]
-        # A delete leaves nothing of its own to look for: its caller is told to come back.
-        rows = await self._pool.repeat(ASK, [item.stored.content_id if item.stored else None for item in items])
+        # A delete that made no marker leaves nothing of its own to look for: its caller is told to come back.
+        rows = await self._pool.repeat(ASK, [item.content_id for item in items])
         for place, bucket_id, key, version, moment in rows:
             item = items[place - 1]
-            here = item.bucket is not None and (item.bucket.bucket_id, item.key) == (bucket_id, key)
-            answers[place - 1] = Committed(version if here else 0, moment)
+            here = place_of(item) == (bucket_id, key)
+            answers[place - 1] = Committed(version if here else 0, moment, item.made_id)
         return answers
-
-
-def refusal(verdict: int) -> ConditionFailed | ObjectMissing:
-    """What a condition's verdict is called."""
-    if verdict == OBJECT_MISSING:
-        return ObjectMissing()
-    return ConditionFailed("If-Match" if verdict == IF_MATCH_FAILED else "If-None-Match")

@@ -116,6 +116,12 @@ class Connection:
         transformer.set_pgresult(result)
         return transformer.load_rows(0, result.ntuples, tuple)
 
+    async def run(self, steps: Sequence[Step]) -> list[Row]:
+        """The last statement's rows: one statement in autocommit, several as one transaction."""
+        if len(steps) == 1:
+            return await self.fetch(steps[0][0], *steps[0][1])
+        return (await self.pipeline(*steps))[-1]
+
     async def pipeline(self, *steps: Step) -> list[list[Row]]:
         """Run statements as one transaction in one round trip; the rows of each. All of them or none."""
         whole = [(BEGIN, ()), *steps, (COMMIT, ())]

@@ -19,7 +19,8 @@ MANIFEST = Statement("content_manifest", "SELECT part_numbers, part_sizes FROM c
 # Parts that Complete did not list may still lie between the others: the content says which count.
 PARTS = Statement(
     "content_parts",
-    """SELECT p.upload_id, p.part_number, p.part_id, p.size, p.etag, p.checksum, p.modified_at, p.layout_id, p.extents
+    """SELECT p.upload_id, p.part_number, p.part_id, p.size, p.etag, p.checksum, p.modified_at, p.layout_id, p.extents,
+              p.sse
        FROM content c
        CROSS JOIN LATERAL unnest(c.part_numbers) AS n (part_number)
        JOIN part p ON p.upload_id = c.content_id AND p.part_number = n.part_number

@@ -22,7 +22,22 @@ class BucketTaken(CatalogError):
 
 
 class BucketNotEmpty(CatalogError):
-    """DeleteBucket met an object or an upload."""
+    """DeleteBucket met a version."""
+
+
+class WrongBucketState(CatalogError):
+    """The bucket's versioning and its object lock would not go together."""
+
+
+class TooManySettings(CatalogError):
+    """The bucket has as many settings of this kind as it may have."""
+
+
+class BucketChanged(CatalogError):
+    """The bucket is not as it was when the write was decided on, or is gone: find it again and decide again.
+
+    This one refusal leaves the bytes to the caller, who commits them again or discards them.
+    """
 
 
 class ConditionFailed(CatalogError):
@@ -34,7 +49,19 @@ class ConditionFailed(CatalogError):
 
 
 class ObjectMissing(CatalogError):
-    """If-Match on a key that has no object."""
+    """If-Match on a key that has no object, or whose current version is a delete marker."""
+
+
+class VersionMissing(CatalogError):
+    """The key has no such version."""
+
+
+class VersionLocked(CatalogError):
+    """A retention or a legal hold protects the version."""
+
+
+class AclChanged(CatalogError):
+    """The version has another ACL than the one that was seen: perhaps it is another version, and another's."""
 
 
 class SourceChanged(CatalogError):

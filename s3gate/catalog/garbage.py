@@ -31,6 +31,7 @@ from s3gate.catalog.parameters import (
     UUID_ARRAY,
 )
 from s3gate.catalog.parts import COLUMNS
+from s3gate.catalog.pieces import lent, named_by_part, referenced
 from s3gate.catalog.pool import Pool
 from s3gate.catalog.rows import GarbageRow, ParkedRow, PartRow
 
@@ -55,26 +56,60 @@ TAKE = Statement(
     UPDATE garbage g SET leased_until = now() + make_interval(secs => $2)
     FROM t WHERE g.queued_at = t.queued_at AND g.garbage_id = t.garbage_id
     RETURNING g.queued_at, g.garbage_id, g.kind, g.content_id, g.part_count, g.layout_id, g.extents,
-              g.kind <> 'unlisted' AND EXISTS (SELECT FROM object o WHERE o.content_id = g.content_id)
-    """,
+              g.kind <> 'unlisted' AND ("""
+    + referenced("g.content_id")
+    + " OR g.part_count = 0 AND "
+    + named_by_part("g.content_id")
+    + ")",
     INT4,
     FLOAT8,
 )
-# The parts of a content that is garbage as a whole, or those that its manifest does not list.
-PARTS = Statement(
-    "garbage_parts",
-    "SELECT " + COLUMNS + " FROM part WHERE upload_id = $1 ORDER BY part_number LIMIT $2",
-    BYTEA,
-    INT4,
+RENEW = Statement(
+    "garbage_renew",
+    """UPDATE garbage g SET leased_until = now() + make_interval(secs => $3)
+       FROM unnest($1::timestamptz[], $2::uuid[]) AS n (queued_at, garbage_id)
+       WHERE g.queued_at = n.queued_at AND g.garbage_id = n.garbage_id""",
+    TIMESTAMPTZ_ARRAY,
+    UUID_ARRAY,
+    FLOAT8,
 )
+# A page of a content's parts, and which of them have their segments by reference or lent them so. Whether something
+# else names these is asked like of any garbage, when this has committed: so of two contents that give up the same
+# segments at once, the one that looks later finds nobody. What nothing else names, nothing will: this content has no
+# version any more from which a reference could be taken.
+_PAGE: Final = (
+    """
+    WITH page AS MATERIALIZED (
+        SELECT """
+    + ", ".join(["p." + column for column in COLUMNS.split(", ")])
+    + ", p.source_id, p.source_id IS NOT NULL OR "
+    + lent("p.part_id")
+    + """ AS shared
+        FROM part p WHERE p.upload_id = $1 """
+)
+_LET_GO: Final = (
+    """
+        ORDER BY p.part_number LIMIT $2
+    ), gone AS (
+        DELETE FROM part p USING page
+        WHERE page.shared AND p.upload_id = page.upload_id AND p.part_number = page.part_number
+          AND p.part_id = page.part_id
+        RETURNING p.part_id, p.source_id, p.layout_id, p.extents
+    ), g AS (
+        INSERT INTO garbage (kind, content_id, part_count, layout_id, extents)
+        SELECT 'content', coalesce(source_id, part_id), 0, layout_id, extents FROM gone
+    )
+    SELECT """
+    + COLUMNS
+    + ", shared FROM page ORDER BY part_number"
+)
+# The parts of a content that is garbage as a whole, or those that its manifest does not list.
+PARTS = Statement("garbage_parts", _PAGE + _LET_GO, BYTEA, INT4)
 UNLISTED_PARTS = Statement(
     "garbage_unlisted_parts",
-    "SELECT "
-    + COLUMNS
-    + """ FROM part p
-       WHERE p.upload_id = $1
-         AND EXISTS (SELECT FROM content c WHERE c.content_id = $1 AND p.part_number <> ALL (c.part_numbers))
-       ORDER BY p.part_number LIMIT $2""",
+    _PAGE
+    + "AND EXISTS (SELECT FROM content c WHERE c.content_id = $1 AND p.part_number <> ALL (c.part_numbers))"
+    + _LET_GO,
     BYTEA,
     INT4,
 )
@@ -126,13 +161,19 @@ REFERENCED = Statement(
     """
     (SELECT DISTINCT content_id AS id FROM object WHERE content_id > $1 AND content_id < $2 ORDER BY 1 LIMIT $3)
     UNION
+    (SELECT DISTINCT content_id FROM version WHERE content_id > $1 AND content_id < $2 ORDER BY 1 LIMIT $3)
+    UNION
     (SELECT DISTINCT part_id FROM part WHERE part_id > $1 AND part_id < $2 ORDER BY 1 LIMIT $3)
+    UNION
+    (SELECT DISTINCT source_id FROM part WHERE source_id > $1 AND source_id < $2 ORDER BY 1 LIMIT $3)
     UNION
     (SELECT DISTINCT content_id FROM garbage WHERE content_id > $1 AND content_id < $2 ORDER BY 1 LIMIT $3)
     UNION
     (SELECT DISTINCT s.id FROM (
         SELECT extents FROM object WHERE content_id > $4 AND content_id < $2 AND length(extents) > 20
+        UNION ALL SELECT extents FROM version WHERE content_id > $4 AND content_id < $2 AND length(extents) > 20
         UNION ALL SELECT extents FROM part WHERE part_id > $4 AND part_id < $2 AND length(extents) > 20
+        UNION ALL SELECT extents FROM part WHERE source_id > $4 AND source_id < $2 AND length(extents) > 20
         UNION ALL SELECT extents FROM garbage WHERE content_id > $4 AND content_id < $2 AND length(extents) > 20
      ) AS e
      CROSS JOIN LATERAL (SELECT substring(e.extents FROM g FOR 16) AS id
@@ -166,12 +207,23 @@ class Garbage:
         rows = await self._pool.repeat(TAKE, limit, self._limits.garbage_lease_seconds)
         return [GarbageRow(*row) for row in rows]
 
+    async def renew(self, rows: Sequence[GarbageRow]) -> None:
+        """The lease of those that are not finished begins anew."""
+        names = [row.queued_at for row in rows], [row.garbage_id for row in rows]
+        await self._pool.repeat(RENEW, *names, self._limits.garbage_lease_seconds)
+
     async def parts(self, row: GarbageRow, limit: int) -> list[PartRow]:
-        """The next parts of a multipart content to trash; none when it is time to finish the row."""
+        """The next parts of a multipart content to trash; none when it is time to finish the row.
+
+        Those whose segments are shared are let go here: what they had becomes garbage of its own.
+        """
         if row.referenced or row.part_count == 0:
             return []
         statement = UNLISTED_PARTS if row.kind == UNLISTED else PARTS
-        return [PartRow._make(part) for part in await self._pool.repeat(statement, row.content_id, limit)]
+        while page := await self._pool.repeat(statement, row.content_id, limit):
+            if parts := [PartRow._make(part) for *part, shared in page if not shared]:
+                return parts
+        return []
 
     async def forget_parts(self, parts: Sequence[PartRow]) -> None:
         """These parts' shards have been trashed."""
@@ -209,7 +261,7 @@ class Garbage:
     async def referenced_ids(self, session_id: int, after: bytes, limit: int) -> list[bytes]:
         """Ids of this session that rows still name, in order, after an id; fewer than `limit` are the last.
 
-        Ids of uploads are among them: they name no shards and match none.
+        Ids of uploads and of delete markers are among them: they name no shards and match none.
         """
         lowest = session_id.to_bytes(8, "big")
         highest = (session_id + 1).to_bytes(8, "big")

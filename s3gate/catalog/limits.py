@@ -15,6 +15,9 @@ class Limits:
     commit_connections: int = 2
     lookup_connections: int = 2
     other_connections: int = 4
+    commit_gather_seconds: float = 0.01
+    """Behind a commit that is under way, others gather for so long before they take the next connection: beside it they
+    would be smaller, and each of them would pay for the locks (on one bucket and one session) that all of them hold."""
     batch_rows: int = 128
     """Rows of one batch: bounds the time a batch holds its locks."""
     waiting_requests: int = 4096
@@ -41,8 +44,11 @@ class Limits:
     """Several must fit into the time after which a worker closes a silent session: see `for_session_timeout`."""
     bucket_cache_seconds: float = 2.0
     bucket_cache_rows: int = 10_000
+    bucket_cache_bytes: int = 64 << 20
+    """Of what the remembered buckets were told."""
     manifest_cache_rows: int = 1_000
-    garbage_lease_seconds: float = 300.0
+    garbage_lease_seconds: float = 30.0
+    """What a killed collector had taken waits for so long; one that lives renews it (workers/collect.py)."""
 
     @classmethod
     def for_session_timeout(cls, seconds: float) -> Limits:

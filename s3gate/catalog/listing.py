@@ -1,4 +1,4 @@
-"""Listing: keys and common prefixes of a bucket in byte order, a page in one statement.
+"""Listing: keys and common prefixes of a bucket in byte order, a page in one statement. Delete markers are no keys.
 
 With a delimiter it is a skip-scan: an index probe leads past the whole range of a common prefix, however many keys
 that has. Ranges are open intervals computed in Python: keys have at most 1,024 bytes, so a prefix followed by
@@ -15,11 +15,12 @@ from s3gate.catalog.parameters import BYTEA, INT4, INT8
 from s3gate.catalog.pool import Pool
 from s3gate.catalog.rows import CommonPrefix, ListEntry, ListPage, UploadPage, UploadRow
 from s3gate.catalog.uploads import COLUMNS as UPLOAD_COLUMNS
+from s3gate.catalog.uploads import upload_row
 
 FLAT = Statement(
     "object_list",
     """SELECT key, size, etag, modified_at, checksum FROM object
-       WHERE bucket_id = $1 AND key > $2 AND key < $3 ORDER BY key LIMIT $4""",
+       WHERE bucket_id = $1 AND key > $2 AND key < $3 AND NOT marker ORDER BY key LIMIT $4""",
     INT8,
     BYTEA,
     BYTEA,
@@ -48,7 +49,8 @@ ROLLED = Statement(
                 FROM (
                     SELECT o.key, o.size, o.etag, o.modified_at, o.checksum,
                            position($6 IN substring(o.key FROM $5)) AS at
-                    FROM object o WHERE o.bucket_id = $1 AND o.key > w.bound AND o.key < $3
+                    FROM object o
+                    WHERE o.bucket_id = $1 AND o.key > w.bound AND o.key < $3 AND NOT o.marker
                     ORDER BY o.key LIMIT w.reads) AS f
             ) AS c
             WHERE c.rolled_before = 0
@@ -110,7 +112,7 @@ UPLOADS_ROLLED = Statement(
     BYTEA,
 )
 
-_ABOVE: Final = b"\xff" * MAX_KEY_BYTES
+ABOVE: Final = b"\xff" * MAX_KEY_BYTES
 """After a prefix: not below any key with this prefix."""
 
 
@@ -120,12 +122,12 @@ def below(first: bytes) -> bytes:
         return b""
     if first[-1] == 0:
         return first[:-1]
-    return first[:-1] + bytes((first[-1] - 1,)) + _ABOVE
+    return first[:-1] + bytes((first[-1] - 1,)) + ABOVE
 
 
 def above(prefix: bytes) -> bytes:
     """A bound that every key with this prefix is below."""
-    return prefix + _ABOVE + b"\xff"
+    return prefix + ABOVE + b"\xff"
 
 
 def lower_bound(prefix: bytes, delimiter: bytes, after: bytes, inclusive: bool) -> bytes:
@@ -133,7 +135,7 @@ def lower_bound(prefix: bytes, delimiter: bytes, after: bytes, inclusive: bool) 
     if inclusive:
         start = below(after)
     elif is_rolled(prefix, delimiter, after):
-        start = after + _ABOVE
+        start = after + ABOVE
     else:
         start = after
     return max(start, below(prefix))
@@ -156,7 +158,7 @@ async def list_objects(
     lower = lower_bound(prefix, delimiter, after, inclusive)
     entries: list[ListEntry | CommonPrefix]
     if delimiter:
-        rows = await pool.repeat(ROLLED, bucket_id, lower, above(prefix), limit + 1, len(prefix) + 1, delimiter, _ABOVE)
+        rows = await pool.repeat(ROLLED, bucket_id, lower, above(prefix), limit + 1, len(prefix) + 1, delimiter, ABOVE)
         entries = [CommonPrefix(row[0]) if row[1] is None else ListEntry._make(row) for row in rows]
     else:
         rows = await pool.repeat(FLAT, bucket_id, lower, above(prefix), limit + 1)
@@ -173,17 +175,17 @@ async def list_uploads(
     """Uploads ordered by key and upload id, after a key (or common prefix), or after an upload of that key."""
     if limit <= 0:
         return UploadPage([], False)
-    lower, lower_id = lower_bound(prefix, delimiter, after, inclusive=False), _ABOVE
-    if after_id and lower == after:
+    lower, lower_id = lower_bound(prefix, delimiter, after, inclusive=False), ABOVE
+    if after_id and lower == after and after.startswith(prefix):
         lower_id = after_id
     entries: list[UploadRow | CommonPrefix]
     if delimiter:
         rows = await pool.repeat(
-            UPLOADS_ROLLED, bucket_id, lower, lower_id, above(prefix), limit + 1, len(prefix) + 1, delimiter, _ABOVE
+            UPLOADS_ROLLED, bucket_id, lower, lower_id, above(prefix), limit + 1, len(prefix) + 1, delimiter, ABOVE
         )
-        entries = [UploadRow(*row[1:]) if row[0] is None else CommonPrefix(row[0]) for row in rows]
+        entries = [upload_row(row[1:]) if row[0] is None else CommonPrefix(row[0]) for row in rows]
     else:
         rows = await pool.repeat(UPLOADS_FLAT, bucket_id, lower, lower_id, above(prefix), limit + 1)
-        entries = [UploadRow(*row) for row in rows]
+        entries = [upload_row(row) for row in rows]
     truncated = len(entries) > limit
     return UploadPage(entries[:limit], truncated)

@@ -61,6 +61,7 @@ INT2, INT2_ARRAY = _fixed(21, 1005, "h")
 INT4, INT4_ARRAY = _fixed(23, 1007, "i")
 INT8, INT8_ARRAY = _fixed(20, 1016, "q")
 FLOAT8, FLOAT8_ARRAY = _fixed(701, 1022, "d")
+BOOL = Parameter(16, lambda value: b"\1" if value else b"\0")
 BYTEA = Parameter(17, bytes)
 BYTEA_ARRAY = Parameter(1001, lambda values: _array_of_bytes(17, values))
 TEXT = Parameter(25, str.encode)
@@ -75,7 +76,21 @@ def _microseconds(moment: datetime) -> int:
 
 
 _POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-_TIMESTAMPTZ_ARRAY = _fixed(1184, 1185, "q")[1]
+_TIMESTAMPTZ, _TIMESTAMPTZ_ARRAY = _fixed(1184, 1185, "q")
+TIMESTAMPTZ = Parameter(1184, lambda value: _TIMESTAMPTZ.encode(_microseconds(value)))
 TIMESTAMPTZ_ARRAY = Parameter(
     1185, lambda values: _TIMESTAMPTZ_ARRAY.encode([_microseconds(value) for value in values])
 )
+
+
+def _or_null(scalar: Parameter, array: Parameter) -> Parameter:
+    """The array whose elements may be None."""
+
+    def encode(values: Sequence[Any]) -> bytes:
+        return _array_of_bytes(scalar.oid, [None if value is None else scalar.encode(value) for value in values])
+
+    return Parameter(array.oid, encode)
+
+
+INT8_OR_NULL_ARRAY = _or_null(INT8, INT8_ARRAY)
+TIMESTAMPTZ_OR_NULL_ARRAY = _or_null(TIMESTAMPTZ, TIMESTAMPTZ_ARRAY)

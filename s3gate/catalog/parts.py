@@ -18,7 +18,7 @@ from s3gate.catalog.pool import Pool
 from s3gate.catalog.rows import PartRow
 from s3gate.catalog.writes import FencedWrites
 
-COLUMNS: Final = "upload_id, part_number, part_id, size, etag, checksum, modified_at, layout_id, extents"
+COLUMNS: Final = "upload_id, part_number, part_id, size, etag, checksum, modified_at, layout_id, extents, sse"
 DONE: Final = 1
 MAX_PARTS: Final = 10_000
 
@@ -35,33 +35,35 @@ WRITE = Statement(
     ), n AS MATERIALIZED (
         SELECT n.*, n.upload_id = ANY (ARRAY(SELECT up.upload_id FROM up)) AS allowed
         FROM unnest($4::bytea[], $5::integer[], $6::bytea[], $7::bigint[], $8::text[], $9::text[], $10::smallint[],
-                    $11::bytea[])
-             WITH ORDINALITY AS n (upload_id, part_number, part_id, size, etag, checksum, layout_id, extents, place)
+                    $11::bytea[], $12::bytea[])
+             WITH ORDINALITY AS n (upload_id, part_number, part_id, size, etag, checksum, layout_id, extents, sse,
+                                   place)
         WHERE EXISTS (SELECT FROM s)
         ORDER BY place
     ), j AS MATERIALIZED (
-        SELECT n.*, old.part_id AS old_part_id, old.layout_id AS old_layout_id, old.extents AS old_extents
+        SELECT n.*, old.part_id AS old_part_id, old.first_id AS old_first_id, old.layout_id AS old_layout_id,
+               old.extents AS old_extents
         FROM n LEFT JOIN LATERAL (
-            SELECT p.part_id, p.layout_id, p.extents
+            SELECT p.part_id, coalesce(p.source_id, p.part_id) AS first_id, p.layout_id, p.extents
             FROM part p WHERE n.allowed AND p.upload_id = n.upload_id AND p.part_number = n.part_number FOR UPDATE
         ) AS old ON true
     ), u AS (
         UPDATE part p
         SET part_id = j.part_id, size = j.size, etag = j.etag, checksum = j.checksum, modified_at = now(),
-            layout_id = j.layout_id, extents = j.extents
+            layout_id = j.layout_id, extents = j.extents, sse = j.sse, source_id = NULL
         FROM j
         WHERE p.upload_id = j.upload_id AND p.part_number = j.part_number AND p.part_id = j.old_part_id
-        RETURNING j.place, j.old_part_id, j.old_layout_id, j.old_extents
+        RETURNING j.place, j.old_first_id, j.old_layout_id, j.old_extents
     ), i AS (
-        INSERT INTO part (upload_id, part_number, part_id, size, etag, checksum, modified_at, layout_id, extents)
-        SELECT upload_id, part_number, part_id, size, etag, checksum, now(), layout_id, extents
+        INSERT INTO part (upload_id, part_number, part_id, size, etag, checksum, modified_at, layout_id, extents, sse)
+        SELECT upload_id, part_number, part_id, size, etag, checksum, now(), layout_id, extents, sse
         FROM j WHERE allowed AND old_part_id IS NULL
         ORDER BY place
         ON CONFLICT (upload_id, part_number) DO NOTHING
         RETURNING part_id
     ), g AS (
         INSERT INTO garbage (kind, content_id, part_count, layout_id, extents)
-        SELECT 'content', old_part_id, 0, old_layout_id, old_extents FROM u WHERE length(old_extents) > 0
+        SELECT 'content', old_first_id, 0, old_layout_id, old_extents FROM u WHERE length(old_extents) > 0
     )
     SELECT 0::bigint, 0, 0::bigint, now() FROM s
     UNION ALL SELECT place, 1, 0, NULL FROM u
@@ -78,6 +80,7 @@ WRITE = Statement(
     TEXT_ARRAY,
     TEXT_ARRAY,
     INT2_ARRAY,
+    BYTEA_ARRAY,
     BYTEA_ARRAY,
 )
 ASK = Statement(
@@ -103,8 +106,6 @@ LIST = Statement(
 class Parts(FencedWrites[PartRow, PartRow]):
     """put_part, batched."""
 
-    statement = WRITE
-
     def key(self, item: PartRow) -> Hashable:
         return item.upload_id, item.part_number
 
@@ -114,8 +115,8 @@ class Parts(FencedWrites[PartRow, PartRow]):
     def own_id(self, item: PartRow) -> bytes:
         return item.part_id
 
-    async def admit(self, item: PartRow) -> Exception | None:
-        return None
+    def statement(self, items: Sequence[PartRow]) -> Statement:
+        return WRITE
 
     def values(self, items: Sequence[PartRow]) -> tuple[object, ...]:
         return (
@@ -128,6 +129,7 @@ class Parts(FencedWrites[PartRow, PartRow]):
             [item.checksum for item in items],
             [item.layout_id for item in items],
             [item.extents for item in items],
+            [item.sse for item in items],
         )
 
     def judge(self, item: PartRow, row: Row, now: datetime) -> Outcome[PartRow]:

@@ -6,15 +6,48 @@ This file knows no SQL and no S3. `headers` and `checksum` are opaque here. Rows
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 from uuid import UUID
+
+# States of a bucket's versioning.
+NEVER: Final = 0
+ENABLED: Final = 1
+SUSPENDED: Final = 2
+
+# Bits of a version's lock: at most one mode, which `retain_until` belongs to, and the legal hold.
+GOVERNANCE: Final = 1
+COMPLIANCE: Final = 2
+LEGAL_HOLD: Final = 4
+# put_legal_hold sets it both ways: that there is no hold is another answer than that nobody ever said so.
+HOLD_SAID: Final = 8
+
+VersionRef: TypeAlias = tuple[int, bytes]
+"""A version of a key: its counter and its id."""
+NULL_VERSION: Final[VersionRef] = (0, b"")
+"""The version without an id, whatever its counter; a key has at most one."""
+
+
+class Traits(NamedTuple):
+    """What a version has beside its bytes."""
+
+    tags: bytes = b""
+    """As application/x-www-form-urlencoded."""
+    lock: int = 0
+    retain_until: datetime | None = None
+    sse: bytes = b""
+    """The envelope of the data key, opaque here."""
+    acl: bytes = b""
+
+
+PLAIN: Final = Traits()
 
 
 @dataclass(frozen=True, slots=True)
 class BucketRow:
-    """A bucket. `config_number` grows with every change of its configuration; commits compare it."""
+    """A bucket. `config_number` grows with every change of its configuration or of any identity; commits compare it."""
 
     bucket_id: int
     name: str
@@ -22,10 +55,26 @@ class BucketRow:
     owner: str
     region: str
     created_at: datetime
+    versioning: int = NEVER
+    lock_enabled: bool = False
+    identity_number: int = 0
+    """As of when the row was read: who was let in by older identities asks again."""
+    settings: Mapping[str, bytes] = field(default_factory=dict)
+    """By kind, of those kinds of which a bucket has one."""
+
+
+class BucketEntry(NamedTuple):
+    """One bucket of a listing: without what it was told."""
+
+    bucket_id: int
+    name: str
+    owner: str
+    region: str
+    created_at: datetime
 
 
 class ObjectRow(NamedTuple):
-    """The visible version of a key (law 1)."""
+    """A version of a key (law 1), which may be a delete marker: then it has no content."""
 
     bucket_id: int
     key: bytes
@@ -40,6 +89,13 @@ class ObjectRow(NamedTuple):
     extents: bytes
     headers: bytes
     checksum: str
+    version_id: bytes = b""
+    marker: bool = False
+    tags: bytes = b""
+    lock: int = 0
+    retain_until: datetime | None = None
+    sse: bytes = b""
+    acl: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +110,25 @@ class Stored:
     extents: bytes
     headers: bytes
     checksum: str
+    traits: Traits = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """If-Match (unquoted etags, or "*") and If-None-Match: * of a write."""
+    """What a write demands of the current version; a delete marker counts as no version.
+
+    If-Match (unquoted etags, or "*"), If-None-Match: *, and what a delete may name besides.
+    """
 
     if_match: tuple[str, ...] | None
     if_none_match: bool
+    size: int | None = None
+    modified_at: datetime | None = None
+    """Compared to the second."""
+    version: VersionRef | None = None
+    """The current version is still this one, be it a delete marker."""
+    older: bool = False
+    """The version that is to be removed is not the current one."""
 
 
 NO_CONDITION = Condition(None, False)
@@ -72,6 +139,15 @@ class Committed(NamedTuple):
 
     version: int
     modified_at: datetime
+    version_id: bytes = b""
+
+
+class Deleted(NamedTuple):
+    """What a delete made or removed: without a version the marker it made, of a version the version it removed."""
+
+    marker: bool
+    version: int
+    version_id: bytes
 
 
 class ListEntry(NamedTuple):
@@ -88,6 +164,28 @@ class CommonPrefix(NamedTuple):
     """All keys that share this prefix, its delimiter included, rolled into one entry."""
 
     prefix: bytes
+
+
+class VersionEntry(NamedTuple):
+    """One version of a key in a listing of versions."""
+
+    key: bytes
+    version: int
+    version_id: bytes
+    marker: bool
+    is_latest: bool
+    size: int
+    etag: str
+    modified_at: datetime
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPage:
+    """Versions ordered by key, the newest first; `truncated` when more follow the last of them."""
+
+    entries: list[VersionEntry | CommonPrefix]
+    truncated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +208,7 @@ class UploadRow:
     checksum_algorithm: str
     checksum_type: str
     group_id: int
+    traits: Traits = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +232,8 @@ class PartRow(NamedTuple):
     modified_at: datetime
     layout_id: int
     extents: bytes
+    sse: bytes = b""
+    """The part's salt, opaque here; its upload has the envelope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +257,7 @@ class CompletedRow:
     version: int
     request_digest: bytes
     completed_at: datetime
+    version_id: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,3 +314,40 @@ class ParkedRow:
     parked_at: datetime
     parked_id: UUID
     shard_ids: tuple[bytes, ...]
+
+
+class HeadRow(NamedTuple):
+    """What a lifecycle rule asks of the current version of a key."""
+
+    key: bytes
+    version: int
+    version_id: bytes
+    marker: bool
+    alone: bool
+    """A delete marker that is the only version of its key."""
+    size: int
+    tags: bytes
+    modified_at: datetime
+
+
+class NoncurrentRow(NamedTuple):
+    """What a lifecycle rule asks of an older version of a key."""
+
+    key: bytes
+    version: int
+    version_id: bytes
+    marker: bool
+    size: int
+    tags: bytes
+    superseded_at: datetime
+    rank: int
+    """1: the newest of the key's noncurrent versions. Exact up to 100, at least 100 beyond."""
+
+
+@dataclass(frozen=True, slots=True)
+class LifecycleWalk:
+    """A bucket whose rules are due, and how far its walk for this day has come."""
+
+    bucket: BucketRow
+    day: int
+    position: bytes

@@ -10,7 +10,7 @@ from typing import Final
 
 import psycopg
 
-FORMAT: Final = 1
+FORMAT: Final = 3
 SCHEMA = Path(__file__).resolve().parents[2] / "schema.sql"
 
 

@@ -10,24 +10,28 @@ from __future__ import annotations
 from typing import Final
 
 from s3gate.catalog.buckets import Buckets, is_storable
-from s3gate.catalog.connection import Statement
-from s3gate.catalog.errors import BucketMissing, Unavailable, UploadMissing
-from s3gate.catalog.parameters import BYTEA, FLOAT8, INT4, INT8, TEXT
+from s3gate.catalog.connection import Row, Statement
+from s3gate.catalog.errors import BucketChanged, UploadMissing
+from s3gate.catalog.parameters import BYTEA, FLOAT8, INT2, INT4, INT8, TEXT, TIMESTAMPTZ
+from s3gate.catalog.pieces import CONFIG_NUMBER
 from s3gate.catalog.pool import Pool
-from s3gate.catalog.rows import CompletedRow, UploadRow
+from s3gate.catalog.rows import BucketRow, CompletedRow, Traits, UploadRow
 from s3gate.catalog.sessions import Session
 
-COLUMNS: Final = (
-    "u.upload_id, u.bucket_id, u.key, u.initiated_at, u.headers, u.checksum_algorithm, u.checksum_type, u.group_id"
-)
+COLUMNS: Final = """u.upload_id, u.bucket_id, u.key, u.initiated_at, u.headers, u.checksum_algorithm,
+    u.checksum_type, u.group_id, u.tags, u.lock, u.retain_until, u.sse, u.acl"""
+"""What `upload_row` is made of."""
 CREATE = Statement(
     "upload_create",
     """
     WITH b AS MATERIALIZED (
-        SELECT bucket_id FROM bucket WHERE bucket_id = $2 AND config_number = $3 FOR SHARE
+        SELECT b.bucket_id FROM bucket b WHERE b.bucket_id = $2 AND $3 = """
+    + CONFIG_NUMBER
+    + """ FOR SHARE OF b
     )
-    INSERT INTO upload AS u (upload_id, bucket_id, key, headers, checksum_algorithm, checksum_type, group_id)
-    SELECT $1, b.bucket_id, $4, $5, $6, $7, $8 FROM b
+    INSERT INTO upload AS u (upload_id, bucket_id, key, headers, checksum_algorithm, checksum_type, group_id,
+                             tags, lock, retain_until, sse, acl)
+    SELECT $1, b.bucket_id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM b
     RETURNING """
     + COLUMNS,
     BYTEA,
@@ -38,6 +42,11 @@ CREATE = Statement(
     TEXT,
     TEXT,
     INT4,
+    BYTEA,
+    INT2,
+    TIMESTAMPTZ,
+    BYTEA,
+    BYTEA,
 )
 FIND = Statement(
     "upload_find",
@@ -78,7 +87,7 @@ EXPIRE = Statement(
 )
 FIND_COMPLETED = Statement(
     "completed_find",
-    """SELECT upload_id, bucket_id, key, etag, checksum, version, request_digest, completed_at
+    """SELECT upload_id, bucket_id, key, etag, checksum, version, request_digest, completed_at, version_id
        FROM completed_upload WHERE upload_id = $1""",
     BYTEA,
 )
@@ -95,6 +104,11 @@ FORGET_COMPLETED = Statement(
 )
 
 
+def upload_row(row: Row) -> UploadRow:
+    """The upload of COLUMNS."""
+    return UploadRow(*(*row[:8], Traits._make(row[8:])))
+
+
 class Uploads:
     """The table of uploads, and the tombstones of completed ones."""
 
@@ -105,40 +119,38 @@ class Uploads:
 
     async def create(
         self,
-        name: str,
+        bucket: BucketRow,
         key: bytes,
         headers: bytes,
         checksum_algorithm: str,
         checksum_type: str,
         group_id: int,
+        traits: Traits,
     ) -> UploadRow:
-        """Begin an upload, whose id is made here."""
-        for _ in range(3):
-            bucket = await self._buckets.find(name)
-            if bucket is None:
-                raise BucketMissing
-            rows = await self._pool.once(
-                CREATE,
-                self._session.ids.next(),
-                bucket.bucket_id,
-                bucket.config_number,
-                key,
-                headers,
-                checksum_algorithm,
-                checksum_type,
-                group_id,
-            )
-            if rows:
-                return UploadRow(*rows[0])
-            self._buckets.forget(name)
-        raise Unavailable("the bucket's configuration keeps changing")
+        """Begin an upload, whose id is made here; BucketChanged when the bucket's row is an old one."""
+        rows = await self._pool.once(
+            CREATE,
+            self._session.ids.next(),
+            bucket.bucket_id,
+            bucket.config_number,
+            key,
+            headers,
+            checksum_algorithm,
+            checksum_type,
+            group_id,
+            *traits,
+        )
+        if not rows:
+            self._buckets.forget(bucket.name)
+            raise BucketChanged
+        return upload_row(rows[0])
 
     async def find(self, name: str, key: bytes, upload_id: bytes) -> UploadRow | None:
         """The upload, if it is one of this bucket and key."""
         if not is_storable(name):
             return None
         rows = await self._pool.repeat(FIND, upload_id, name, key)
-        return UploadRow(*rows[0]) if rows else None
+        return upload_row(rows[0]) if rows else None
 
     async def find_completed(self, upload_id: bytes) -> CompletedRow | None:
         """What its Complete answered, for as long as that is remembered."""

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from s3gate.catalog.batcher import AGAIN, Batcher, Outcome, Poisoned
-from s3gate.catalog.connection import ConnectionLost, Row, Statement
+from s3gate.catalog.connection import ConnectionLost, Row, Statement, Step
 from s3gate.catalog.errors import Unavailable
 from s3gate.catalog.limits import Limits
 from s3gate.catalog.pool import Pool, retry
@@ -30,15 +30,13 @@ Answer = TypeVar("Answer")
 class FencedWrites(ABC, Generic[Item, Answer]):
     """A batcher of writes of one kind."""
 
-    statement: Statement
-
     def __init__(
         self,
         pool: Pool,
         session: Session,
         settlement: Settlement,
         limits: Limits,
-        refused: Callable[[Item], None],
+        refused: Callable[[Item, Exception], None] | None,
     ) -> None:
         self._pool = pool
         self._session = session
@@ -49,6 +47,7 @@ class FencedWrites(ABC, Generic[Item, Answer]):
             lanes=limits.commit_connections,
             rows=limits.batch_rows,
             waiting=limits.waiting_requests,
+            gather_seconds=limits.commit_gather_seconds,
             lost_races=limits.lost_races,
             settle_seconds=limits.settle_seconds,
             key=self.key,
@@ -67,9 +66,17 @@ class FencedWrites(ABC, Generic[Item, Answer]):
     def own_id(self, item: Item) -> bytes | None:
         """An id that the session made for it: useless once that session is closed."""
 
+    def admit(self, items: Sequence[Item]) -> Sequence[Exception | None]:
+        """Why an item of a batch cannot even be sent; None when it can."""
+        return [None] * len(items)
+
     @abstractmethod
-    async def admit(self, item: Item) -> Exception | None:
-        """What the item lacks before it can be sent; None when nothing."""
+    def statement(self, items: Sequence[Item]) -> Statement:
+        """The statement that writes these items."""
+
+    def before(self, items: Sequence[Item]) -> Step | None:
+        """A statement to run before, in the same transaction; its values after the session's id and fence."""
+        return None
 
     @abstractmethod
     def values(self, items: Sequence[Item]) -> tuple[Any, ...]:
@@ -84,7 +91,7 @@ class FencedWrites(ABC, Generic[Item, Answer]):
         """What became of items whose commit was cut off; none of them can commit any more."""
 
     async def _run(self, items: list[Item]) -> Sequence[Outcome[Answer]]:
-        refusals = [await self.admit(item) for item in items]
+        refusals = self.admit(items)
         outcomes: list[Outcome[Answer]] = [refusal or AGAIN for refusal in refusals]
         places = [place for place, refusal in enumerate(refusals) if refusal is None]
         if places:
@@ -100,8 +107,10 @@ class FencedWrites(ABC, Generic[Item, Answer]):
         try:
             if strangers := self._strangers(items, session_id):
                 return strangers
-            values = self.values(items)
-            rows = await retry(lambda: connection.fetch(self.statement, session_id, fence, *values), self._limits.tries)
+            steps = [(self.statement(items), (session_id, fence, *self.values(items)))]
+            if before := self.before(items):
+                steps.insert(0, (before[0], (session_id, fence, *before[1])))
+            rows = await retry(lambda: connection.run(steps), self._limits.tries)
         except ConnectionLost as lost:
             if not lost.sent:
                 return [AGAIN] * len(items)

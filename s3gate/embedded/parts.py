@@ -23,6 +23,7 @@ class Cluster:
     database_url: str
     cluster_key_file: Path
     root: RootKeys
+    kms_keys_file: Path | None = None
 
 
 def python(module: str, *arguments: str) -> list[str]:
@@ -43,6 +44,7 @@ def gate_variables(cluster: Cluster, **more: str) -> dict[str, str]:
         "cluster_key_file": str(cluster.cluster_key_file),
         "root_access_key": cluster.root.access_key,
         "root_secret_key": cluster.root.secret_key,
+        **({} if cluster.kms_keys_file is None else {"kms_keys_file": str(cluster.kms_keys_file)}),
         **more,
     }
     return {f"S3GATE_{name.upper()}": value for name, value in own.items()}

@@ -30,6 +30,7 @@ class Running:
     data_dir: str
     database_url: str
     cluster_key_file: str
+    kms_keys_file: str
     pid: int
 
     def as_json(self) -> str:

@@ -3,6 +3,7 @@
     DATA/lock          held while it runs: a second `up` is refused
     DATA/cluster.key   what gates and chunkds know each other by (0600)
     DATA/root.key      access key and secret of the root user (0600)
+    DATA/kms.json      the keys of what is stored encrypted (0600)
     DATA/store.json    how to reach the running store, for `s3gate admin --data-dir` (0600)
     DATA/postgres      the metadata        DATA/nodes/N   one chunkd each        DATA/logs
 
@@ -15,12 +16,14 @@ import fcntl
 import os
 import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from s3gate.crypto.keyfile import KeyFile
 from s3gate.embedded import children, keys, parts
 from s3gate.embedded.postgres import CONNECT_PAUSE_SECONDS, Postgres, PostgresError, socket_directory
 from s3gate.embedded.readiness import is_ready
@@ -49,6 +52,7 @@ class Options:
     gates: int | None = None
     postgres_bin: Path | None = None
     ready_file: Path | None = None
+    identities: Path | None = None
 
 
 def up(
@@ -121,9 +125,11 @@ class Store:
         self.root = keys.root_keys(data_dir / "root.key", environ)
         self.cluster_key_file = data_dir / "cluster.key"
         keys.keep(self.cluster_key_file, keys.new_cluster_key)
+        self.kms_keys_file = settings.kms_keys_file or data_dir / "kms.json"
+        keys.keep(self.kms_keys_file, lambda: KeyFile.fresh().text())
         self.listener = listen(settings.listen)
         self.internal = listen(self._internal_address())
-        self.cluster = parts.Cluster(settings.database_url, self.cluster_key_file, self.root)
+        self.cluster = parts.Cluster(settings.database_url, self.cluster_key_file, self.root, self.kms_keys_file)
 
     def _internal_address(self) -> Address:
         if self.environ.get(PREFIX + "INTERNAL_LISTEN"):
@@ -144,6 +150,7 @@ class Store:
         for number in range(1, gates + 1):
             self._start_gate(number)
         self._await(self._ready, READY_PAUSE_SECONDS)
+        self._make_identities()
         self._start_worker()
         running = self._running(nodes, gates)
         for path in filter(None, (store_file(self.data_dir), self.options.ready_file)):
@@ -174,6 +181,7 @@ class Store:
             data_dir=str(self.data_dir),
             database_url=self.cluster.database_url,
             cluster_key_file=str(self.cluster_key_file),
+            kms_keys_file=str(self.kms_keys_file),
             pid=os.getpid(),
         )
 
@@ -200,7 +208,7 @@ class Store:
         log = self._log("postgres")
         self.supervisor.start(Part("postgres", lambda: postgres.start(log), STAGE_KEEPERS, children.FAST_SHUTDOWN))
         self._await(postgres.answers, CONNECT_PAUSE_SECONDS)
-        self.cluster = parts.Cluster(postgres.dsn(), self.cluster_key_file, self.root)
+        self.cluster = replace(self.cluster, database_url=postgres.dsn())
 
     def _start_node(self, number: int) -> None:
         own = parts.chunkd_variables(
@@ -216,6 +224,20 @@ class Store:
         listen_fd, internal_fd = map(str, descriptors)
         own = parts.gate_variables(self.cluster, listen_fd=listen_fd, internal_fd=internal_fd)
         self._start(f"gate-{number}", "s3gate", ["serve"], own, STAGE_GATES, descriptors)
+
+    def _make_identities(self) -> None:
+        """Those of the file, before anybody is told that the store takes requests."""
+        if self.options.identities is None:
+            return
+        command = parts.python("s3gate", "admin", "apply", str(self.options.identities.resolve()))
+        environ = parts.environment(self.environ, parts.gate_variables(self.cluster))
+        no_input, said = subprocess.DEVNULL, subprocess.PIPE
+        done = subprocess.run(command, env=environ, stdin=no_input, stdout=said, stderr=subprocess.STDOUT, check=False)
+        text = done.stdout.decode("utf-8", "replace").strip()
+        if done.returncode:
+            raise UpError(f"--identities {self.options.identities}: {text}")
+        if text:
+            self.supervisor.say(text)
 
     def _start_worker(self) -> None:
         self._start("worker", "s3gate", ["work"], parts.gate_variables(self.cluster), STAGE_GATES)

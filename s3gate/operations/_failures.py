@@ -6,36 +6,25 @@ whatever else leaves one is promoted here, by its type and never by its text. A 
 
 from __future__ import annotations
 
-import asyncio
-
 from s3gate.catalog import errors as catalog
-from s3gate.operations.exchange import Call, OperationFunction, Response
-from s3gate.s3.errors import S3Error
-from s3gate.s3.names import check_bucket_name, check_key
+from s3gate.iam.evaluate import Decision
+from s3gate.s3.errors import CODES, S3Error
 from s3gate.s3.request import Request
-from s3gate.s3.unbuilt import refuse_unbuilt
+from s3gate.s3.versions import no_such_version
 from s3gate.store import errors as store
 
 RETRY_AFTER_SECONDS = "1"
+OF_LOWER_ROOMS = (catalog.CatalogError, store.StoreError)
 
 
-def promoted(function: OperationFunction) -> OperationFunction:
-    """The operation behind the checks that all share: nothing but an S3Error (or a fault of ours) escapes."""
+class Denied(S3Error):
+    """AccessDenied, and what decided it: that is for the audit trail, and nothing of it for the client."""
 
-    async def run(call: Call) -> Response:
-        request = call.request
-        if request.bucket:
-            check_bucket_name(request.bucket)
-            check_key(request.key)
-        refuse_unbuilt(request.headers, call.operation.name)
-        try:
-            return await function(call)
-        except asyncio.CancelledError:  # a cancelled write is a StoreError too
-            raise
-        except (catalog.CatalogError, store.StoreError) as error:
-            raise as_s3_error(error, request) from error
+    __slots__ = ("why",)
 
-    return run
+    def __init__(self, decision: Decision) -> None:
+        super().__init__("AccessDenied", *CODES["AccessDenied"])
+        self.why = (decision.verdict.value, decision.by, decision.sid)
 
 
 def as_s3_error(error: BaseException, request: Request) -> S3Error:
@@ -66,6 +55,14 @@ def _of_catalog(error: catalog.CatalogError, request: Request) -> S3Error:
         return S3Error.of("InvalidPart", PartNumber=str(error.part_number))
     if isinstance(error, catalog.SourceChanged):
         return S3Error.of("OperationAborted")
+    if isinstance(error, catalog.BucketChanged):
+        return S3Error.of("OperationAborted").with_headers(retry_after=RETRY_AFTER_SECONDS)
+    if isinstance(error, catalog.VersionMissing):
+        return no_such_version(request.key, request.query.get("versionId") or "")
+    if isinstance(error, catalog.VersionLocked):
+        return S3Error.of("AccessDenied", "Access Denied because object protected by object lock.")
+    if isinstance(error, catalog.WrongBucketState):
+        return S3Error.of("InvalidBucketState", BucketName=request.bucket)
     return _later("ServiceUnavailable", "The metadata store does not answer. Please try again later.")
 
 

@@ -1,52 +1,139 @@
-"""Asking the catalog for one page of keys: shared by the three listings of objects."""
+"""Asking the catalog for one page of keys or versions: shared by the three listings of objects."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from s3gate.catalog.rows import BucketRow, CommonPrefix, ListEntry
+from s3gate.catalog.labels import CURRENT
+from s3gate.catalog.rows import BucketRow, CommonPrefix, ListEntry, VersionEntry
+from s3gate.operations._acl import access_of, owner_of
 from s3gate.operations._bucket import find_bucket
+from s3gate.operations._reading import look_up
 from s3gate.operations.exchange import Call
-from s3gate.s3.listing import Selection
+from s3gate.s3.headers import STORAGE_CLASS
+from s3gate.s3.listing import ListVersions, Selection
+from s3gate.s3.storage_class import NO_LABELS, label_of
+
+FIRST_VERSION = (1 << 63) - 1
+"""Behind this counter every version of a key comes."""
+
+Entry = TypeVar("Entry", ListEntry, VersionEntry)
 
 
 @dataclass(slots=True)
-class Page:
-    """Keys and common prefixes of a bucket; `last` is the last entry of either kind if more follow it."""
+class Page(Generic[Entry]):
+    """Entries and common prefixes of a bucket; `last` is the last of either kind if more follow it."""
 
     bucket: BucketRow
-    keys: list[ListEntry]
+    entries: list[Entry]
     prefixes: list[bytes]
-    last: bytes | None
+    last: Entry | CommonPrefix | None
+
+    @property
+    def last_key(self) -> bytes | None:
+        """The last entry as a place in a listing of keys."""
+        last = self.last
+        return last.prefix if isinstance(last, CommonPrefix) else last and last.key
 
 
-async def page_of_keys(call: Call, asked: Selection) -> Page:
-    """The page, of the bucket that has this name now.
+async def page_of_keys(call: Call, asked: Selection) -> Page[ListEntry]:
+    """A page of the keys that have an object now."""
 
-    The remembered bucket row is proved by any entry, for a bucket is empty before it can go. Only a page
-    without entries has to look again whether its bucket went, or went and came back.
-    """
+    async def read(bucket: BucketRow) -> Page[ListEntry]:
+        found = await call.gate.catalog.list_objects(
+            bucket.bucket_id,
+            prefix=asked.prefix,
+            delimiter=asked.delimiter,
+            after=asked.after,
+            inclusive=False,
+            limit=asked.limit,
+        )
+        return _sorted_out(bucket, found.entries, found.truncated)
+
+    return await _page(call, asked, read)
+
+
+async def page_of_versions(call: Call, asked: ListVersions) -> Page[VersionEntry]:
+    """A page of the versions of keys, delete markers among them."""
+    choice = asked.selection
+
+    async def read(bucket: BucketRow) -> Page[VersionEntry]:
+        found = await call.gate.catalog.list_versions(
+            bucket.bucket_id,
+            prefix=choice.prefix,
+            delimiter=choice.delimiter,
+            after=choice.after,
+            after_version=await _counter(call, asked),
+            limit=choice.limit,
+        )
+        return _sorted_out(bucket, found.entries, found.truncated)
+
+    return await _page(call, choice, read)
+
+
+async def classes_of_keys(call: Call, page: Page[ListEntry]) -> Mapping[bytes, str]:
+    """The storage classes of a page's keys that have another than STANDARD; a second look, where labels are set."""
+    found = await _classes(call, page.bucket, [(entry.key, CURRENT) for entry in page.entries])
+    return {key: label for (key, _), label in found.items()}
+
+
+async def classes_of_versions(call: Call, page: Page[VersionEntry]) -> Mapping[tuple[bytes, int], str]:
+    """The same of versions, by key and counter."""
+    return await _classes(call, page.bucket, [(entry.key, entry.version) for entry in page.entries])
+
+
+async def owners_of_keys(call: Call, page: Page[ListEntry]) -> Mapping[bytes, str]:
+    """The owners of a page's keys that another than the bucket's owner owns; a second look, where that can be."""
+    found = await _owners(call, page.bucket, [(entry.key, CURRENT) for entry in page.entries])
+    return {key: owner for (key, _), owner in found.items()}
+
+
+async def owners_of_versions(call: Call, page: Page[VersionEntry]) -> Mapping[tuple[bytes, int], str]:
+    """The same of versions, by key and counter."""
+    return await _owners(call, page.bucket, [(entry.key, entry.version) for entry in page.entries])
+
+
+async def _owners(
+    call: Call, bucket: BucketRow, versions: Sequence[tuple[bytes, int]]
+) -> Mapping[tuple[bytes, int], str]:
+    if access_of(bucket).enforced or not versions:
+        return NO_LABELS
+    found = await call.gate.catalog.labels.find_acls(bucket.bucket_id, versions)
+    return {(key, version): owner_of(bucket, acl) for key, version, acl in found}
+
+
+async def _classes(
+    call: Call, bucket: BucketRow, versions: Sequence[tuple[bytes, int]]
+) -> Mapping[tuple[bytes, int], str]:
+    if not call.gate.settings.storage_classes or not versions:
+        return NO_LABELS
+    found = await call.gate.catalog.labels.find(bucket.bucket_id, versions, STORAGE_CLASS)
+    return {(key, version): label_of(headers) for key, version, headers in found}
+
+
+async def _page(call: Call, asked: Selection, read: Callable[[BucketRow], Awaitable[Page[Entry]]]) -> Page[Entry]:
+    """The page. max-keys=0 is an empty one and never truncated."""
     bucket = await find_bucket(call)
-    page = await _read(call, bucket, asked)
-    if page.keys or page.prefixes:
-        return page
-    current = await find_bucket(call, fresh=True)
-    return page if current.bucket_id == bucket.bucket_id else await _read(call, current, asked)
+    return await read(bucket) if asked.limit else Page(bucket, [], [], None)
 
 
-async def _read(call: Call, bucket: BucketRow, asked: Selection) -> Page:
-    if not asked.limit:  # max-keys=0 is an empty page and never truncated
-        return Page(bucket, [], [], None)
-    found = await call.gate.catalog.list_objects(
-        bucket.bucket_id,
-        prefix=asked.prefix,
-        delimiter=asked.delimiter,
-        after=asked.after,
-        inclusive=False,
-        limit=asked.limit,
-    )
-    entries = found.entries
-    keys = [entry for entry in entries if isinstance(entry, ListEntry)]
-    prefixes = [entry.prefix for entry in entries if isinstance(entry, CommonPrefix)]
-    last = entries[-1] if found.truncated and entries else None
-    return Page(bucket, keys, prefixes, last.prefix if isinstance(last, CommonPrefix) else last and last.key)
+def _sorted_out(bucket: BucketRow, found: Sequence[Entry | CommonPrefix], truncated: bool) -> Page[Entry]:
+    entries = [entry for entry in found if not isinstance(entry, CommonPrefix)]
+    prefixes = [entry.prefix for entry in found if isinstance(entry, CommonPrefix)]
+    return Page(bucket, entries, prefixes, found[-1] if truncated and found else None)
+
+
+async def _counter(call: Call, asked: ListVersions) -> int | None:
+    """The counter behind which the page begins. An id says its own; that of the null version has to be looked up.
+
+    Where it was removed since the page before, its key begins anew: what comes twice is better than what never comes.
+    """
+    if asked.after_version is None:
+        return None
+    counter, version_id = asked.after_version
+    if version_id:
+        return counter
+    _, row = await look_up(call, call.request.bucket, asked.key_marker, asked.after_version)
+    return FIRST_VERSION if row is None else row.version

@@ -6,13 +6,21 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from s3gate.catalog.rows import PartRow, UploadRow
+from s3gate.operations._encryption import Sealing, etag_of
+from s3gate.operations.body import Digests
 
 if TYPE_CHECKING:
     from s3gate.store.writer import Written
 
 
 def part_row(
-    upload: UploadRow, number: int, written: Written, size: int, etag: str, checksum: str, now: datetime
+    upload: UploadRow,
+    number: int,
+    written: Written,
+    size: int,
+    digests: Digests,
+    sealing: Sealing | None,
+    now: datetime,
 ) -> PartRow:
     """The time is replaced by the catalog's own when the part is committed."""
     return PartRow(
@@ -20,9 +28,10 @@ def part_row(
         number,
         written.content_id,
         size,
-        etag,
-        checksum,
+        etag_of(digests.md5, sealing),
+        digests.checksum,
         now,
         written.layout_id,
         written.extents,
+        b"" if sealing is None else sealing.sse,
     )

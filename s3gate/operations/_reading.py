@@ -1,4 +1,4 @@
-"""What GetObject and HeadObject have in common: everything but the bytes.
+"""What the operations on an existing object have in common: which version of it the request names, and its headers.
 
 One lookup, then conditions, then which bytes, then the headers that go before them.
 """
@@ -7,68 +7,125 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from s3gate.catalog.rows import ObjectRow
+from s3gate.catalog.rows import BucketRow, ObjectRow, VersionRef
+from s3gate.operations._access import admit_to_object, may_list
+from s3gate.operations._bucket import check_owner
 from s3gate.operations._content import manifest_of
+from s3gate.operations._encryption import Opened, opened_reading
+from s3gate.operations._expiry import expiration_of_read
 from s3gate.operations._failures import no_such_bucket, no_such_key
-from s3gate.operations._replies import checksum_headers
+from s3gate.operations._replies import checksum_headers, version_header
+from s3gate.operations._traits import lock_headers
 from s3gate.operations.exchange import Call, RawHeaders
 from s3gate.s3 import headers as object_headers
-from s3gate.s3 import ranges
-from s3gate.s3.conditions import check_expected_owner, check_read
-from s3gate.s3.errors import invalid_argument
-
-NULL_VERSION = "null"
+from s3gate.s3 import ranges, tags, versions
+from s3gate.s3.conditions import check_read, range_counts
+from s3gate.s3.errors import S3Error
+from s3gate.s3.parts import COMPOSITE
 
 
 @dataclass(slots=True)
 class Selected:
     """The object, the half-open range of it that was asked for, and the answer's status and headers."""
 
+    bucket: BucketRow
     row: ObjectRow
     start: int
     stop: int
     status: int
     headers: RawHeaders
+    opened: Opened | None
+    """Of an encrypted object: what it takes to read it."""
 
 
 async def select(call: Call) -> Selected:
     """What is to be answered, or the S3Error that is the answer (304 included)."""
     headers, query = call.request.headers, call.request.query
-    row = await find_row(call)
-    check_read(headers, row.etag, row.modified_at)
+    bucket, row = await find_object(call)
+    encryption = opened_reading(call, row)
+    try:
+        check_read(headers, row.etag, row.modified_at)
+    except S3Error as error:
+        if bucket.versioning:
+            error.with_headers(x_amz_version_id=versions.encode(row.version, row.version_id))
+        raise
     answer = object_headers.of_object(row.headers, row.etag, row.modified_at)
-    selected = Selected(row, 0, row.size, 200, answer)
+    selected = Selected(bucket, row, 0, row.size, 200, answer, encryption)
     number = query.get("partNumber") if query.raw else None
     if number is not None:
         await _narrow_to_part(call, selected, number)
     else:
-        window = ranges.resolve(headers.get("range"), row.size)
+        counts = range_counts(headers, row.etag, row.modified_at)
+        window = ranges.resolve(headers.get("range"), row.size) if counts else None
         if window is not None:
             _narrow(selected, *window)
-    if selected.stop - selected.start == row.size and _wants_checksum(headers.get("x-amz-checksum-mode")):
-        answer += checksum_headers(row.checksum)
-    selected.headers = object_headers.override(answer, query)
+    if _wants_checksum(headers.get("x-amz-checksum-mode")):
+        answer += await _checksum(call, selected, number)
+    if bucket.versioning:
+        answer.append(version_header(row.version, row.version_id))
+    if asked_version(call) is None:
+        answer += expiration_of_read(call, bucket, row)
+    if encryption is not None:
+        answer += encryption.headers
+    if row.tags:
+        answer.append((b"x-amz-tagging-count", b"%d" % tags.count(row.tags)))
+    if row.lock:
+        answer += lock_headers(row.lock, row.retain_until)
+    selected.headers = object_headers.override(answer, query, signed=not call.auth.is_anonymous)
     return selected
 
 
-async def find_row(call: Call) -> ObjectRow:
-    """The object that the request names: one lookup."""
+async def find_object(call: Call, *, sees_markers: bool = False) -> tuple[BucketRow, ObjectRow]:
+    """The bucket and the version of the object that the request names: one lookup. A delete marker is an error.
+
+    `sees_markers`: a current one as if it had been named. AWS has that so where something is said of a version.
+    """
     request = call.request
-    if request.query.raw:
-        check_version(request.query.get("versionId"))
-    bucket, row = await call.gate.catalog.find_object(request.bucket, request.key)
-    if bucket is None:
+    asked = asked_version(call)
+    found, row = await call.gate.catalog.find_object(request.bucket, request.key, asked)
+    if found is None:
         raise no_such_bucket(request.bucket)
-    check_expected_owner(request.headers, bucket.owner)
-    if row is None:
-        raise no_such_key(request.key)
-    return row
+    await admit_to_object(call, found, row)
+    await check_owner(call, found)
+    if row is None or row.marker:
+        if not await may_list(call, found):
+            raise S3Error.of("AccessDenied")
+        is_named = asked is not None or (sees_markers and row is not None)
+        raise missing(request.key, row, request.query.get("versionId") or "" if is_named else None, request.method)
+    return found, row
 
 
-def check_version(version_id: str | None) -> None:
-    """Without versioning an object is its own null version, and no other was ever given out."""
-    if version_id not in (None, NULL_VERSION):
-        raise invalid_argument("versionId", version_id or "", "Invalid version id specified")
+async def look_up(
+    call: Call, bucket: str, key: bytes, version: VersionRef | None
+) -> tuple[BucketRow, ObjectRow | None]:
+    """Another object than the request's: the source of a copy, the place behind which a page begins."""
+    found, row = await call.gate.catalog.find_object(bucket, key, version)
+    if found is None:
+        raise no_such_bucket(bucket)
+    return found, row
+
+
+def asked_version(call: Call) -> VersionRef | None:
+    """The version that versionId names, or None: the current one."""
+    query = call.request.query
+    text = query.get("versionId") if query.raw else None
+    return None if text is None else versions.decode(text)
+
+
+def missing(key: bytes, marker: ObjectRow | None, version_id: str | None, method: str) -> S3Error:
+    """Why there is nothing to read: no such key or version, or a delete marker in its place."""
+    if marker is None:
+        return no_such_key(key) if version_id is None else versions.no_such_version(key, version_id)
+    shown = versions.encode(marker.version, marker.version_id)
+    if version_id is None:
+        return no_such_key(key).with_headers(x_amz_delete_marker="true", x_amz_version_id=shown)
+    error = S3Error.of("MethodNotAllowed", Method=method, ResourceType="DeleteMarker")
+    return error.with_headers(
+        x_amz_delete_marker="true",
+        x_amz_version_id=shown,
+        allow="DELETE",
+        last_modified=object_headers.http_date(marker.modified_at).decode(),
+    )
 
 
 def is_multipart(row: ObjectRow) -> bool:
@@ -86,6 +143,15 @@ async def _narrow_to_part(call: Call, selected: Selected, text: str) -> None:
     manifest = await manifest_of(call.gate, row)
     _narrow(selected, *ranges.part_window(number, manifest.part_numbers, manifest.part_ends))
     selected.headers.append((b"x-amz-mp-parts-count", b"%d" % len(manifest.part_numbers)))
+
+
+async def _checksum(call: Call, selected: Selected, part: str | None) -> RawHeaders:
+    """The checksum of the bytes that are sent, if one is known: of the whole, or of a part that has its own."""
+    row = selected.row
+    if part is not None and row.checksum.split(":", 2)[1:2] == [COMPOSITE]:
+        rows = await call.gate.catalog.part_extents(row.content_id, int(part), int(part))
+        return [pair for each in rows for pair in checksum_headers(each.checksum, COMPOSITE)]
+    return checksum_headers(row.checksum) if selected.stop - selected.start == row.size else []
 
 
 def _narrow(selected: Selected, start: int, stop: int) -> None:

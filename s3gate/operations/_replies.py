@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from s3gate.catalog.rows import BucketRow, Committed, Deleted, ObjectRow
 from s3gate.operations.exchange import RawHeaders, Response
+from s3gate.s3 import versions
 
 _XML = (b"content-type", b"application/xml")
 
@@ -17,9 +19,43 @@ def etag_header(etag: str) -> tuple[bytes, bytes]:
     return b"etag", b'"%b"' % etag.encode()
 
 
-def checksum_headers(checksum: str) -> RawHeaders:
-    """`CRC32:FULL_OBJECT:value` as the two headers of a response; nothing for ""."""
+def version_header(version: int, version_id: bytes) -> tuple[bytes, bytes]:
+    """The version by the name that clients know it by."""
+    return b"x-amz-version-id", versions.encode(version, version_id).encode("ascii")
+
+
+def row_version(bucket: BucketRow, row: ObjectRow) -> RawHeaders:
+    """The version that was read: said where there is or was versioning, and nowhere else."""
+    return [version_header(row.version, row.version_id)] if bucket.versioning else []
+
+
+def made_version(done: Committed) -> RawHeaders:
+    """The version that a write made. Of the null version AWS says nothing, though a GET names it."""
+    return [version_header(done.version, done.version_id)] if done.version_id else []
+
+
+def marked_version(bucket: BucketRow, done: Committed) -> RawHeaders:
+    """The version that was changed in place, where there is or was versioning."""
+    return [version_header(done.version, done.version_id)] if bucket.versioning else []
+
+
+def source_version(bucket: BucketRow, row: ObjectRow) -> RawHeaders:
+    """The version that a copy was made from."""
+    if not bucket.versioning:
+        return []
+    return [(b"x-amz-copy-source-version-id", versions.encode(row.version, row.version_id).encode("ascii"))]
+
+
+def deleted_version(deleted: Deleted | None) -> RawHeaders:
+    """What a delete that named no version did: the marker it made, if it made one."""
+    if deleted is None or not deleted.marker:
+        return []
+    return [(b"x-amz-delete-marker", b"true"), version_header(deleted.version, deleted.version_id)]
+
+
+def checksum_headers(checksum: str, kind: str = "") -> RawHeaders:
+    """`CRC32:FULL_OBJECT:value` as the two headers of a response; nothing for "". A part has its object's kind."""
     if not checksum:
         return []
-    algorithm, kind, value = checksum.encode().split(b":", 2)
-    return [(b"x-amz-checksum-" + algorithm.lower(), value), (b"x-amz-checksum-type", kind)]
+    algorithm, own, value = checksum.encode().split(b":", 2)
+    return [(b"x-amz-checksum-" + algorithm.lower(), value), (b"x-amz-checksum-type", kind.encode() or own)]

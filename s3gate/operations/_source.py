@@ -8,37 +8,69 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from s3gate.catalog.rows import ObjectRow
+from s3gate.catalog.rows import BucketRow, ObjectRow
+from s3gate.operations._access import ask_source
+from s3gate.operations._bucket import check_owner
 from s3gate.operations._content import Piece, read_content
 from s3gate.operations._digests import INLINE_BYTES, POOL
-from s3gate.operations._failures import no_such_bucket, no_such_key
-from s3gate.operations._reading import check_version
+from s3gate.operations._encryption import Opened, opened_source
+from s3gate.operations._reading import look_up, missing
+from s3gate.operations.body import Digests
 from s3gate.operations.exchange import Call
-from s3gate.s3 import checksums
+from s3gate.s3 import checksums, versions
 from s3gate.s3.algorithms import Algorithm
-from s3gate.s3.conditions import check_copy_source, check_expected_owner
+from s3gate.s3.conditions import check_copy_source
 from s3gate.s3.errors import S3Error, invalid_argument
 from s3gate.s3.names import parse_copy_source
 
+if TYPE_CHECKING:
+    from s3gate.crypto.blocks import DataKey
+    from s3gate.gate import Gate
 
-async def find_source(call: Call) -> ObjectRow:
-    """The object that x-amz-copy-source names, if the copy's conditions hold for it."""
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is copied: an object's version in its bucket, and whether it was named by its version id."""
+
+    bucket: BucketRow
+    row: ObjectRow
+    named: bool
+    opened: Opened | None
+    """Of an encrypted one: what it takes to read it."""
+
+    async def key(self, gate: Gate) -> DataKey | None:
+        """With which its bytes are read."""
+        return None if self.opened is None else await self.opened.data_key(gate)
+
+    async def md5(self, gate: Gate) -> bytes:
+        """Of a source in one piece, from its ETag."""
+        etag = self.row.etag
+        return bytes.fromhex(etag) if self.opened is None else await self.opened.md5(gate, etag)
+
+
+async def find_source(call: Call) -> Source:
+    """The version that x-amz-copy-source names, if the copy's conditions hold for it."""
     headers = call.request.headers
     text = headers.get("x-amz-copy-source")
     if text is None:
         message = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey"
         raise invalid_argument("x-amz-copy-source", "", message)
     bucket_name, key, version_id = parse_copy_source(text)
-    check_version(version_id)
-    bucket, row = await call.gate.catalog.find_object(bucket_name, key)
-    if bucket is None:
-        raise no_such_bucket(bucket_name)
-    check_expected_owner(headers, bucket.owner, "x-amz-source-expected-bucket-owner")
-    if row is None:
-        raise no_such_key(key)
+    version = None if version_id is None else versions.decode(version_id)
+    bucket, row = await look_up(call, bucket_name, key, version)
+    await ask_source(call, bucket, key, row, version_id)
+    await check_owner(call, bucket, "x-amz-source-expected-bucket-owner")
+    if row is not None and row.marker and version is not None:
+        message = "The source of a copy request may not specifically refer to a delete marker by version id."
+        raise S3Error.of("InvalidRequest", message)
+    if row is None or row.marker:
+        raise missing(key, row, version_id, call.request.method)
+    opened = opened_source(call, row)
     check_copy_source(headers, row.etag, row.modified_at)
-    return row
+    return Source(bucket, row, version is not None, opened)
 
 
 def too_large(limit: int) -> S3Error:
@@ -46,6 +78,10 @@ def too_large(limit: int) -> S3Error:
         "InvalidRequest",
         f"The specified copy source is larger than the maximum allowable size for a copy source: {limit}",
     )
+
+
+ATTEMPTS = 3
+"""How often a source that is overwritten while it is being copied is looked up anew."""
 
 
 class Digesting:
@@ -66,19 +102,17 @@ class Digesting:
         loop = asyncio.get_running_loop()
         await asyncio.gather(*[loop.run_in_executor(POOL, hasher.update, piece) for hasher in self._hashers])
 
-    @property
-    def etag(self) -> str:
-        return self._hashers[0].digest().hex()
-
-    @property
-    def checksum(self) -> str:
-        return checksums.Checksum.full(self._algorithm, self._hashers[1].digest()).text()
+    def digests(self) -> Digests:
+        """Of what was taken."""
+        checksum = checksums.Checksum.full(self._algorithm, self._hashers[1].digest())
+        return Digests(self._hashers[0].digest(), checksum.text())
 
 
-async def digest_source(call: Call, row: ObjectRow, algorithm: Algorithm) -> Digesting:
-    """Reads the whole object for its MD5 and checksum; nothing is written."""
+async def digest_source(call: Call, source: Source, start: int, stop: int, algorithm: Algorithm) -> Digests:
+    """Reads these bytes of the object for their MD5 and checksum; nothing is written."""
     digesting = Digesting(algorithm)
-    async with aclosing(read_content(call.gate, row, 0, row.size)) as pieces:
+    key = await source.key(call.gate)
+    async with aclosing(read_content(call.gate, source.row, start, stop, key)) as pieces:
         async for piece in pieces:
             await digesting.take(piece)
-    return digesting
+    return digesting.digests()

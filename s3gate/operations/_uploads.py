@@ -6,6 +6,7 @@ from s3gate.catalog.rows import UploadRow
 from s3gate.operations._bucket import find_bucket
 from s3gate.operations.exchange import Call
 from s3gate.s3 import listing
+from s3gate.s3.algorithms import DECLARED
 from s3gate.s3.checksums import parse_request
 from s3gate.s3.errors import S3Error
 
@@ -30,9 +31,10 @@ def check_part_algorithm(call: Call, upload: UploadRow) -> None:
     """A part must not bring another checksum than its upload was created with."""
     expected = parse_request(call.request.headers, call.auth.payload)
     claims = expected.digest is not None or expected.trailer is not None
-    if claims and upload.checksum_algorithm not in ("", expected.algorithm.value):
+    open_to = () if expected.algorithm in DECLARED else ("",)
+    if claims and upload.checksum_algorithm not in (*open_to, expected.algorithm.value):
         raise S3Error.of(
             "InvalidRequest",
-            f"Checksum Type mismatch occurred, expected checksum Type: {upload.checksum_algorithm.lower()}, "
+            f"Checksum Type mismatch occurred, expected checksum Type: {upload.checksum_algorithm.lower() or 'null'}, "
             f"actual checksum Type: {expected.algorithm.value.lower()}",
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -30,7 +30,7 @@ HASHED_AT_ONCE_BYTES = 1024 * 1024
 
 
 # Computed at memory speed: handing them to a thread would cost more than they do.
-_FAST = frozenset((Algorithm.CRC32C, Algorithm.CRC64NVME))
+_FAST = frozenset((Algorithm.CRC32C, Algorithm.CRC64NVME, Algorithm.XXHASH64, Algorithm.XXHASH3, Algorithm.XXHASH128))
 
 
 _CHECKSUM_HEADERS = (b"x-amz-checksum-", b"x-amz-sdk-checksum-algorithm")
@@ -119,19 +119,30 @@ class Body:
         await self._conclude(length)
         return bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
 
-    async def blocks(self, row_bytes: int, budget: Budget) -> AsyncIterator[Block]:
+    def blocks(self, row_bytes: int, budget: Budget) -> AsyncIterator[Block]:
         """Rows of `row_bytes`, the last one shorter. Ends only after everything was verified, or raises."""
+        left = self.length or 0
+        return self.rows([min(row_bytes, left - start) for start in range(0, left, row_bytes)], budget)
+
+    async def rows(self, sizes: Iterable[int], budget: Budget, beside: int = 0) -> AsyncIterator[Block]:
+        """The whole body in rows of these sizes. `beside`: what else each of them takes of the budget."""
         length = self.length
         if length is None:
             raise S3Error.of("MissingContentLength")
         self._begin(threaded=length > INLINE_BYTES)
-        left = length
-        while left:
-            size = min(left, row_bytes)
-            yield await self._row(size, budget)
-            left -= size
+        for size in sizes:
+            yield await self._row(size, budget, beside)
         await self._rest()
         await self._conclude(length)
+
+    async def pieces(self) -> AsyncGenerator[Piece, None]:
+        """As they come: of a body that is not itself an object. Ends only after everything was verified, or raises."""
+        self._begin(threaded=False)
+        while not self._ended:
+            for piece in await self._take():
+                self._update(piece)
+                yield piece
+        await self._conclude(self.length)
 
     def digests(self) -> Digests:
         """What the body turned out to be; only after its end was reached."""
@@ -160,6 +171,8 @@ class Body:
         self._algorithm = expected.algorithm if self._claims_checksum() else self.default_algorithm
         if self._algorithm is Algorithm.SHA256 and self._sha256 is not None:
             self._checksum: Hasher = self._sha256  # one computation serves both
+        elif self._algorithm is Algorithm.MD5 and self._md5 is not None:
+            self._checksum = self._md5
         else:
             self._checksum = new(self._algorithm)
         hashers = dict.fromkeys((self._md5, self._sha256, self._checksum))
@@ -198,10 +211,10 @@ class Body:
         for chain in self._chains:
             chain.add(piece, row)
 
-    async def _row(self, size: int, budget: Budget) -> Block:
+    async def _row(self, size: int, budget: Budget, beside: int) -> Block:
         """One row, filled from what arrives. It is given back when the store and all digests are done."""
-        await budget.acquire(size)
-        release = partial(budget.release, size)
+        await budget.acquire(size + beside)
+        release = partial(budget.release, size + beside)
         row = Row(release, 1 + len(self._chains))
         try:
             view = await self._whole(size)

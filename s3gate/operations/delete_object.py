@@ -1,24 +1,34 @@
-"""DeleteObject: the key has no object any more, whether it had one or not."""
+"""DeleteObject: the key has no object any more, whether it had one or not; or one version of it is gone for good."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-
-from s3gate.catalog.errors import ObjectMissing
-from s3gate.catalog.rows import Condition
+from s3gate.catalog.errors import BucketChanged
+from s3gate.catalog.rows import NO_CONDITION, Condition, Deleted
 from s3gate.operations._bucket import find_bucket
-from s3gate.operations._reading import NULL_VERSION, check_version
-from s3gate.operations.exchange import Call, Response
+from s3gate.operations._commit import commit_again
+from s3gate.operations._reading import asked_version
+from s3gate.operations._removing import remove
+from s3gate.operations._replies import deleted_version
+from s3gate.operations.exchange import Call, RawHeaders, Response
 from s3gate.s3.conditions import delete_condition
 
 
 async def delete_object(call: Call) -> Response:
-    """If-Match is judged in the commit; for a key without an object there is nothing left to protect."""
-    request = call.request
-    version_id = request.query.get("versionId") if request.query.raw else None
-    check_version(version_id)
-    condition = Condition(*delete_condition(request.headers))
-    await find_bucket(call)
-    with suppress(ObjectMissing):
-        await call.gate.catalog.delete_object(request.bucket, request.key, condition)
-    return Response(204, [(b"x-amz-version-id", NULL_VERSION.encode())] if version_id else [])
+    """Conditions and locks are judged in the commit."""
+    asked = asked_version(call)
+    given = delete_condition(call.request.headers)
+    condition = NO_CONDITION if given is None else Condition(*given)
+    bucket = await find_bucket(call)
+    try:
+        deleted = await remove(call, bucket, call.request.key, asked, condition)
+    except BucketChanged:
+        _, deleted = await commit_again(call, lambda found: remove(call, found, call.request.key, asked, condition))
+    return Response(204, deleted_version(deleted) if asked is None else _removed_version(call, deleted))
+
+
+def _removed_version(call: Call, deleted: Deleted | None) -> RawHeaders:
+    """The version as the client named it; whether it was a delete marker. One that was not there is gone, too."""
+    named = (b"x-amz-version-id", (call.request.query.get("versionId") or "").encode())
+    if deleted is None or not deleted.marker:
+        return [named]
+    return [(b"x-amz-delete-marker", b"true"), named]

@@ -1,68 +1,110 @@
-"""DeleteObjects: up to a thousand keys in one request, each with an answer of its own."""
+"""DeleteObjects: up to a thousand keys or versions in one request, each with an answer of its own."""
 
 from __future__ import annotations
 
 import asyncio
 
-from s3gate.catalog.errors import BucketMissing, CatalogError, ObjectMissing
-from s3gate.catalog.rows import NO_CONDITION, Condition
+from s3gate.catalog.errors import BucketChanged, BucketMissing, CatalogError
+from s3gate.catalog.rows import NO_CONDITION, BucketRow, Condition, Deleted, VersionRef
+from s3gate.iam.actions import asks_of_deletion
+from s3gate.operations._access import ask
 from s3gate.operations._bucket import find_bucket
+from s3gate.operations._commit import commit_again
+from s3gate.operations._configs import require_digest
 from s3gate.operations._failures import as_s3_error
-from s3gate.operations._reading import NULL_VERSION
+from s3gate.operations._removing import remove
 from s3gate.operations._replies import xml
-from s3gate.operations.exchange import Call, Response
-from s3gate.s3 import xml_in, xml_out
-from s3gate.s3.checksums import parse_request
+from s3gate.operations.exchange import Call, Removal, Response
+from s3gate.s3 import versions, xml_in, xml_out
 from s3gate.s3.conditions import parse_etags
 from s3gate.s3.errors import S3Error
+from s3gate.s3.lock import bypasses
 from s3gate.s3.names import check_key
 from s3gate.s3.xml_in import DeleteEntry
 
 KEYS_AT_ONCE = 250
 """How many keys of one request wait in the catalog's batches at a time (law 9)."""
 
+Outcome = S3Error | Deleted | None
+
 
 async def delete_objects(call: Call) -> Response:
     """The list must come with a digest: a body that lost half of itself could still be valid."""
+    require_digest(call)
     body = call.body
-    if not parse_request(call.request.headers, call.auth.payload).is_given:
-        message = "Missing required header for this request: Content-MD5 OR x-amz-checksum-*"
-        raise S3Error.of("InvalidRequest", message)
     body.want_md5 = False
     entries, quiet = xml_in.delete(await body.read(xml_in.DELETE_LIMIT_BYTES))
-    await find_bucket(call)
-    outcomes: dict[DeleteEntry, S3Error | None] = {}
+    bucket = await find_bucket(call)
+    outcomes: dict[DeleteEntry, Outcome] = {}
     distinct = list(dict.fromkeys(entries))  # named twice is deleted once: the second would wait for the first's commit
     for first in range(0, len(distinct), KEYS_AT_ONCE):
         together = distinct[first : first + KEYS_AT_ONCE]
-        errors = await asyncio.gather(*[_delete(call, entry) for entry in together])
-        outcomes.update(zip(together, errors, strict=True))
-    answers = [(entry, outcomes[entry]) for entry in entries]
-    deleted = [(entry.key, entry.version_id) for entry, error in answers if error is None and not quiet]
-    failed = [(entry.key, entry.version_id, error.code, error.message) for entry, error in answers if error is not None]
+        results = await asyncio.gather(*[_delete(call, bucket, entry) for entry in together])
+        outcomes.update(zip(together, results, strict=True))
+    call.removed = [_removal(entry, outcome) for entry, outcome in outcomes.items()]
+    deleted, failed = [], []
+    for entry in entries:
+        outcome = outcomes[entry]
+        if isinstance(outcome, S3Error):
+            failed.append((entry.key, entry.version_id, outcome.code, outcome.message))
+        elif not quiet:
+            deleted.append((entry.key, entry.version_id or None, _marker(entry, outcome)))
     return xml(xml_out.delete_result(deleted, failed))
 
 
-async def _delete(call: Call, entry: DeleteEntry) -> S3Error | None:
-    """None when the key has no object now. Only a vanished bucket fails the whole request."""
+def _removal(entry: DeleteEntry, outcome: Outcome) -> Removal:
+    return Removal(entry.key, entry.version_id or "", outcome if isinstance(outcome, S3Error) else None)
+
+
+async def _delete(call: Call, bucket: BucketRow, entry: DeleteEntry) -> Outcome:
+    """What became of one entry. Only a vanished bucket fails the whole request."""
     try:
+        check_key(entry.key)
+        version = _version(entry)
         condition = _condition(entry)
-        await call.gate.catalog.delete_object(call.request.bucket, entry.key, condition)
-    except ObjectMissing:
-        return None
+
+        async def attempt(found: BucketRow) -> Deleted | None:
+            await _ask(call, found, entry)
+            return await remove(call, found, entry.key, version, condition)
+
+        try:
+            return await attempt(bucket)
+        except BucketChanged:
+            return (await commit_again(call, attempt))[1]
     except BucketMissing:
         raise
     except S3Error as error:
+        if error.code == "NoSuchBucket":
+            raise
         return error
     except CatalogError as error:
         return as_s3_error(error, call.request)
-    return None
+
+
+async def _ask(call: Call, bucket: BucketRow, entry: DeleteEntry) -> None:
+    """Leave is asked for every entry by itself."""
+    asked = asks_of_deletion(
+        bucket.name, entry.key, versioned=bool(entry.version_id), bypass=bypasses(call.request.headers)
+    )
+    await ask(call, asked, bucket, key=entry.key, version_id=entry.version_id or "")
+
+
+def _version(entry: DeleteEntry) -> VersionRef | None:
+    """The version that is named. In a list, one that cannot be is a version that is not there."""
+    try:
+        return versions.decode(entry.version_id) if entry.version_id else None
+    except S3Error as error:
+        raise S3Error.of("NoSuchVersion", error.message) from None
 
 
 def _condition(entry: DeleteEntry) -> Condition:
-    check_key(entry.key)
-    if entry.version_id not in (None, "", NULL_VERSION):
-        raise S3Error.of("NoSuchVersion", "Invalid version id specified")
-    if entry.refused is not None:
-        raise S3Error.of("NotImplemented", f"The condition {entry.refused} is not implemented")
-    return NO_CONDITION if entry.etag is None else Condition(parse_etags(entry.etag), False)
+    if entry.etag is None and entry.size is None and entry.modified_at is None:
+        return NO_CONDITION
+    return Condition(None if entry.etag is None else parse_etags(entry.etag), False, entry.size, entry.modified_at)
+
+
+def _marker(entry: DeleteEntry, deleted: Deleted | None) -> str | None:
+    """The delete marker that was made, or removed: then it is the version that was named."""
+    if deleted is None or not deleted.marker:
+        return None
+    return entry.version_id or versions.encode(deleted.version, deleted.version_id)

@@ -6,14 +6,17 @@ request ids, dates and connection handling are the door's business.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from s3gate.catalog.rows import BucketRow
     from s3gate.gate import Gate
+    from s3gate.identity.identity import Identity
     from s3gate.operations.body import Body
+    from s3gate.s3.errors import S3Error
     from s3gate.s3.operation import Operation
     from s3gate.s3.request import Request
     from s3gate.s3.sigv4 import Authentication
@@ -33,6 +36,14 @@ class Call:
     body: Body
     now: datetime
     request_id: str
+    identity: Identity | None = None
+    """Whom the access key stands for; None: nobody signed."""
+    bucket: BucketRow | None = None
+    """The bucket, as the request was let into it."""
+    said: Mapping[str, tuple[str, ...]] | None = None
+    """What the body turned out to want, for policies: keys of conditions. None: it has not been read."""
+    removed: Sequence[Removal] = ()
+    """Of an operation on many objects, for the audit trail."""
 
 
 @dataclass(slots=True)
@@ -46,6 +57,14 @@ class Response:
     status: int = 200
     headers: RawHeaders = field(default_factory=list)
     body: bytes | AsyncIterator[bytes | bytearray | memoryview] = b""
+
+
+class Removal(NamedTuple):
+    """What became of one of many: `error` is None where it was removed."""
+
+    key: bytes
+    version_id: str
+    error: S3Error | None
 
 
 OperationFunction = Callable[[Call], Awaitable[Response]]

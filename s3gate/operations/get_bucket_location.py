@@ -9,5 +9,5 @@ from s3gate.s3 import xml_out
 
 
 async def get_bucket_location(call: Call) -> Response:
-    row = await find_bucket(call, fresh=True)
+    row = await find_bucket(call)
     return xml(xml_out.location(row.region))

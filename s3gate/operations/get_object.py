@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from s3gate.operations._content import opened, read_content, unless_gone
+from s3gate.operations._content import opened, read_content, read_small, unless_gone
 from s3gate.operations._reading import select
 from s3gate.operations.exchange import Call, Response
 
@@ -21,10 +21,11 @@ async def _get(call: Call) -> Response:
     gate = call.gate
     if start == stop:
         return Response(found.status, found.headers)
+    key = None if found.opened is None else await found.opened.data_key(gate)
     if row.size <= WHOLE_BODY_BYTES and not row.part_count and row.size <= gate.row_bytes:
-        data = await gate.store.read_small(row.layout_id, row.extents, row.size, start, stop)
+        data = await read_small(gate, row, start, stop, key)
         return Response(found.status, found.headers, data)
     found.headers.append((b"content-length", b"%d" % (stop - start)))
     # The first piece is read before the status is sent: a lost shard is then a 500 and not a broken 200.
-    pieces = await opened(read_content(gate, row, start, stop))
+    pieces = await opened(read_content(gate, row, start, stop, key))
     return Response(found.status, found.headers, pieces)

@@ -8,7 +8,7 @@ from s3gate.operations.exchange import Call, Response
 
 async def head_bucket(call: Call) -> Response:
     """Asks the database and not the memory: clients poll this to see a bucket come and go."""
-    row = await find_bucket(call, fresh=True)
+    row = await find_bucket(call)
     return Response(
         headers=[
             (b"x-amz-bucket-region", row.region.encode()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from s3gate.catalog.rows import BucketRow, CommonPrefix, UploadPage, UploadRow
+from s3gate.operations._acl import owner_of
 from s3gate.operations._bucket import find_bucket
 from s3gate.operations._replies import xml
 from s3gate.operations.exchange import Call, Response
@@ -13,15 +14,15 @@ from s3gate.s3.listing import ListUploads
 async def list_multipart_uploads(call: Call) -> Response:
     """Ordered by key and then by upload; common prefixes as in the listings of objects."""
     asked = listing.list_multipart_uploads(call.request.query)
-    bucket = await find_bucket(call, fresh=True)
+    bucket = await find_bucket(call)
     page = await _page(call, bucket, asked)
-    uploads = [entry for entry in page.entries if isinstance(entry, UploadRow)]
+    uploads = [(one, owner_of(bucket, one.traits.acl)) for one in page.entries if isinstance(one, UploadRow)]
     prefixes = [entry.prefix for entry in page.entries if isinstance(entry, CommonPrefix)]
     last = None
     if page.truncated and page.entries:
         final = page.entries[-1]
         last = (final.prefix, "") if isinstance(final, CommonPrefix) else (final.key, final.upload_id.hex())
-    return xml(xml_pages.list_multipart_uploads(asked, bucket.name, bucket.owner, uploads, prefixes, last))
+    return xml(xml_pages.list_multipart_uploads(asked, bucket.name, uploads, prefixes, last))
 
 
 async def _page(call: Call, bucket: BucketRow, asked: ListUploads) -> UploadPage:

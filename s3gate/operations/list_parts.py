@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from s3gate.catalog.rows import PartRow
-from s3gate.operations._bucket import ROOT_ACCOUNT
+from s3gate.operations._acl import owner_of
+from s3gate.operations._bucket import find_bucket
+from s3gate.operations._encryption import check_upload_key
+from s3gate.operations._expiry import abortion_of_upload
 from s3gate.operations._replies import xml
 from s3gate.operations._uploads import find_upload
 from s3gate.operations.exchange import Call, Response
@@ -13,8 +16,12 @@ from s3gate.s3 import listing, xml_pages
 async def list_parts(call: Call) -> Response:
     asked = listing.list_parts(call.request.query)
     upload = await find_upload(call)
+    check_upload_key(call, upload)
     rows: list[PartRow] = []
     truncated = False
     if asked.limit:
         rows, truncated = await call.gate.catalog.list_parts(upload.upload_id, asked.after, asked.limit)
-    return xml(xml_pages.list_parts(asked, call.request.bucket, ROOT_ACCOUNT, upload, rows, truncated))
+    bucket = await find_bucket(call)
+    owner = owner_of(bucket, upload.traits.acl)
+    document = xml_pages.list_parts(asked, bucket.name, owner, upload, rows, truncated)
+    return xml(document, abortion_of_upload(call, bucket, upload))

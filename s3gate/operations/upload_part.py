@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from s3gate.operations._encryption import confirmed, sealed_part
 from s3gate.operations._parts import part_row
 from s3gate.operations._replies import etag_header
+from s3gate.operations._traits import check_digest_of_locked
 from s3gate.operations._uploads import check_part_algorithm, find_upload
 from s3gate.operations._writing import body_length, write_body
 from s3gate.operations.exchange import Call, Response
@@ -20,11 +22,13 @@ async def upload_part(call: Call) -> Response:
     length = body_length(call)
     upload = await find_upload(call)
     check_part_algorithm(call, upload)
+    check_digest_of_locked(call, upload.traits, "Put Part")
     if upload.checksum_algorithm:
         call.body.default_algorithm = Algorithm(upload.checksum_algorithm)
-    written, digests = await write_body(call, length, upload.group_id or None)
-    part = part_row(upload, number, written, length, digests.md5.hex(), digests.checksum, call.now)
+    sealing = await sealed_part(call, upload)
+    written, digests = await write_body(call, length, upload.group_id or None, sealing)
+    part = part_row(upload, number, written, length, digests, sealing, call.now)
     await gate.catalog.put_part(upload, part)
     algorithm, _, rest = digests.checksum.partition(":")
     checksum = (f"x-amz-checksum-{algorithm.lower()}".encode(), rest.rpartition(":")[2].encode())
-    return Response(headers=[etag_header(part.etag), checksum])
+    return Response(headers=[etag_header(part.etag), checksum, *confirmed(sealing)])

@@ -9,21 +9,28 @@ import hashlib
 from base64 import b64encode
 from collections.abc import Callable, Iterable
 from enum import Enum
+from functools import partial
 from typing import Protocol
 
+import xxhash
 from awscrt import checksums as crt
 
 PREFIX = "x-amz-checksum-"
 
 
 class Algorithm(Enum):
-    """The algorithms that are built, by the names that headers and XML use."""
+    """Every algorithm of S3, by the names that headers and XML use."""
 
     CRC32 = "CRC32"
     CRC32C = "CRC32C"
     CRC64NVME = "CRC64NVME"
     SHA1 = "SHA1"
     SHA256 = "SHA256"
+    SHA512 = "SHA512"
+    MD5 = "MD5"
+    XXHASH64 = "XXHASH64"
+    XXHASH3 = "XXHASH3"
+    XXHASH128 = "XXHASH128"
 
     header: str
     """The header, trailer and (in its own spelling) XML element that carries the value."""
@@ -31,10 +38,13 @@ class Algorithm(Enum):
     is_crc: bool
 
 
-for _algorithm, _bytes in zip(Algorithm, (4, 4, 8, 20, 32), strict=True):
+for _algorithm, _bytes in zip(Algorithm, (4, 4, 8, 20, 32, 64, 16, 8, 8, 16), strict=True):
     _algorithm.header = PREFIX + _algorithm.value.lower()
     _algorithm.digest_bytes = _bytes
     _algorithm.is_crc = _algorithm.value.startswith("CRC")
+
+DECLARED = frozenset((Algorithm.SHA512, Algorithm.MD5, Algorithm.XXHASH64, Algorithm.XXHASH3, Algorithm.XXHASH128))
+"""A part may bring these only where its upload was created with them, as AWS documents of the newer ones."""
 
 DEFAULT = Algorithm.CRC64NVME
 """What is computed and kept when a client sends no checksum, as AWS does."""
@@ -76,13 +86,22 @@ class _Crc:
         return self._value.to_bytes(self._bytes, "big")
 
 
+_HASHES: dict[Algorithm, Callable[[], Hasher]] = {
+    Algorithm.SHA1: partial(hashlib.sha1, usedforsecurity=False),
+    Algorithm.SHA256: hashlib.sha256,
+    Algorithm.SHA512: hashlib.sha512,
+    Algorithm.MD5: partial(hashlib.md5, usedforsecurity=False),
+    Algorithm.XXHASH64: xxhash.xxh64,
+    Algorithm.XXHASH3: xxhash.xxh3_64,
+    Algorithm.XXHASH128: xxhash.xxh3_128,
+}
+
+
 def new(algorithm: Algorithm) -> Hasher:
     """A fresh hasher."""
     if algorithm.is_crc:
         return _Crc(_CRC[algorithm][0], algorithm.digest_bytes)
-    if algorithm is Algorithm.SHA1:
-        return hashlib.sha1(usedforsecurity=False)
-    return hashlib.sha256()
+    return _HASHES[algorithm]()
 
 
 def combine(algorithm: Algorithm, parts: Iterable[tuple[bytes, int]]) -> bytes:

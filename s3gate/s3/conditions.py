@@ -10,12 +10,17 @@ import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from s3gate.s3.errors import S3Error, not_implemented
+from s3gate.s3.errors import S3Error, invalid_argument, not_implemented
 from s3gate.s3.headers import http_date
 from s3gate.s3.request import Headers
 
 WriteCondition = tuple[tuple[str, ...] | None, bool]
 """(ETags of which the current object must have one, whether no object may exist)."""
+DeleteCondition = tuple[tuple[str, ...] | None, bool, int | None, datetime | None]
+"""The same, and the size and the date that the object must have."""
+
+IF_SIZE = "x-amz-if-match-size"
+IF_MODIFIED = "x-amz-if-match-last-modified-time"
 
 UNCONDITIONAL: WriteCondition = (None, False)
 
@@ -39,6 +44,15 @@ def check_read(headers: Headers, etag: str, modified_at: datetime) -> None:
         raise S3Error.of("NotModified").with_headers(etag=f'"{etag}"', last_modified=http_date(modified_at).decode())
 
 
+def range_counts(headers: Headers, etag: str, modified_at: datetime) -> bool:
+    """Whether a Range is meant for the object as it is now: If-Range names the one that the client has the rest of."""
+    named = headers.get("if-range")
+    if named is None:
+        return True
+    moment = parse_http_date(named)
+    return named.strip('"') == etag if moment is None else moment == _whole(modified_at)
+
+
 def check_copy_source(headers: Headers, etag: str, modified_at: datetime) -> None:
     """The same for the source of a copy, where whatever fails is a PreconditionFailed."""
     failed = _failed_for_good(headers, _COPY, etag, modified_at) or _seen_already(headers, _COPY, etag, modified_at)
@@ -58,23 +72,24 @@ def write_condition(headers: Headers) -> WriteCondition:
     return None, True
 
 
-def delete_condition(headers: Headers) -> WriteCondition:
-    """The condition of a DELETE: If-Match alone."""
+def delete_condition(headers: Headers) -> DeleteCondition | None:
+    """The conditions of a DELETE, or None: If-Match, the size, the date. No other header may ask for one."""
     _refuse(headers, "if-none-match", *_DATED)
-    if_match = headers.get("if-match")
-    return UNCONDITIONAL if if_match is None else (parse_etags(if_match), False)
+    if_match, size, modified = headers.get("if-match"), headers.get(IF_SIZE), headers.get(IF_MODIFIED)
+    if if_match is None and size is None and modified is None:
+        return None
+    if size is not None and not (size.isascii() and size.isdecimal() and len(size) <= 18):
+        raise invalid_argument(IF_SIZE, size, f"Value for {IF_SIZE} header is invalid.")
+    moment = None if modified is None else parse_http_date(modified)
+    if modified is not None and moment is None:
+        raise invalid_argument(IF_MODIFIED, modified, f"Value for {IF_MODIFIED} header is invalid.")
+    etags = None if if_match is None else parse_etags(if_match)
+    return etags, False, None if size is None else int(size), moment
 
 
 def refuse_conditions(headers: Headers) -> None:
     """For operations that have no conditions (UploadPart …): asking for one is refused, never ignored."""
     _refuse(headers, "if-match", "if-none-match", *_DATED)
-
-
-def check_expected_owner(headers: Headers, owner: str, name: str = "x-amz-expected-bucket-owner") -> None:
-    """AccessDenied when the client expects the bucket to be another account's."""
-    expected = headers.get(name)
-    if expected is not None and expected != owner:
-        raise S3Error.of("AccessDenied")
 
 
 def parse_etags(text: str) -> tuple[str, ...]:
@@ -94,7 +109,7 @@ def _failed_for_good(headers: Headers, prefix: str, etag: str, modified_at: date
     if if_match is not None:
         etags = parse_etags(if_match)
         return "" if etag in etags or "*" in etags else prefix + "If-Match"
-    since = _date(headers.get(prefix + "if-unmodified-since"))
+    since = parse_http_date(headers.get(prefix + "if-unmodified-since"))
     return prefix + "If-Unmodified-Since" if since is not None and _whole(modified_at) > since else ""
 
 
@@ -104,12 +119,12 @@ def _seen_already(headers: Headers, prefix: str, etag: str, modified_at: datetim
     if if_none_match is not None:
         etags = [each.removeprefix("W/") for each in parse_etags(if_none_match)]
         return prefix + "If-None-Match" if etag in etags or "*" in etags else ""
-    since = _date(headers.get(prefix + "if-modified-since"))
+    since = parse_http_date(headers.get(prefix + "if-modified-since"))
     return prefix + "If-Modified-Since" if since is not None and _whole(modified_at) <= since else ""
 
 
-def _date(text: str | None) -> datetime | None:
-    """The moment, or None: RFC 9110 has a condition ignored whose date is not one."""
+def parse_http_date(text: str | None) -> datetime | None:
+    """The moment, or None. RFC 9110 has a condition of a read ignored whose date is not one."""
     if text is None:
         return None
     try:

@@ -14,8 +14,13 @@ from enum import Enum
 from typing import ClassVar
 
 from s3gate.s3.errors import S3Error, invalid_argument, not_implemented
+from s3gate.s3.request import Request
 
 MAX_SKEW = timedelta(minutes=15)
+
+CLASSIC_REGION = "us-east-1"
+_CLASSIC_ALIASES = frozenset(("US",))
+"""What s3cmd signs with when nobody told it a region."""
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}").fullmatch
 
@@ -79,6 +84,11 @@ class Authentication:
 Authentication.ANONYMOUS = Authentication("", PayloadMode.UNSIGNED)
 
 
+def region_aliases(region: str) -> frozenset[str]:
+    """Other names that clients sign with when they mean this region."""
+    return _CLASSIC_ALIASES if region == CLASSIC_REGION else frozenset()
+
+
 def payload_mode(claim: str) -> tuple[PayloadMode, str]:
     """What x-amz-content-sha256 says: the mode, and the hash in lower case under SIGNED."""
     mode = _MODES.get(claim)
@@ -97,6 +107,27 @@ def payload_mode(claim: str) -> tuple[PayloadMode, str]:
     )
 
 
+def claimed_key(request: Request) -> tuple[str, str]:
+    """The access key that a request says it was signed with, and its session token: neither is verified yet."""
+    headers, query = request.headers, request.query
+    text = headers.get("authorization")
+    if text is not None:
+        if text.startswith("AWS "):
+            return text[4:].rpartition(":")[0].strip(), headers.get("x-amz-security-token") or ""
+        credential = text.partition("Credential=")[2].partition(",")[0]
+        return _key_of(credential.strip()), headers.get("x-amz-security-token") or ""
+    if not query.raw:
+        return "", ""
+    token = query.get("X-Amz-Security-Token") or query.get("x-amz-security-token")
+    token = headers.get("x-amz-security-token") if token is None else token
+    credential = query.get("X-Amz-Credential") or ""
+    return (_key_of(credential) if credential else query.get("AWSAccessKeyId") or ""), token or ""
+
+
+def _key_of(credential: str) -> str:
+    return credential.rsplit("/", 4)[0]
+
+
 def known_credential(secret_of: SecretOf, access_key: str) -> Credential:
     """The credential of the access key, or InvalidAccessKeyId."""
     credential = secret_of(access_key)
@@ -106,7 +137,9 @@ def known_credential(secret_of: SecretOf, access_key: str) -> Credential:
 
 
 def check_token(credential: Credential, token: str | None) -> None:
-    """A temporary key needs its own token, and a lasting key comes without one."""
+    """A temporary key needs its own token, and is nothing without; a lasting key comes without one."""
+    if credential.session_token and not token:
+        raise S3Error.of("InvalidAccessKeyId", AWSAccessKeyId=credential.access_key)
     if not hmac.compare_digest(credential.session_token.encode(), (token or "").encode()):
         raise S3Error.of("InvalidToken")
 

@@ -21,6 +21,7 @@ MAX_METADATA_BYTES = 2048
 DEFAULT_CONTENT_TYPE = b"binary/octet-stream"
 META_PREFIX = b"x-amz-meta-"
 REDIRECT = b"x-amz-website-redirect-location"
+STORAGE_CLASS = b"x-amz-storage-class"
 
 _SYSTEM = (
     b"cache-control",
@@ -60,6 +61,9 @@ def stored(headers: Headers) -> bytes:
     redirect = get(REDIRECT)
     if redirect is not None:
         fields += (REDIRECT, _checked_redirect(redirect))
+    label = (get(STORAGE_CLASS) or b"").strip()
+    if label and label.upper() != b"STANDARD":
+        fields += (STORAGE_CLASS, label)
     total = 0
     for name, value in headers.items():
         if name.startswith(META_PREFIX):
@@ -88,8 +92,8 @@ def of_object(stored: bytes, etag: str, modified_at: datetime) -> Pairs:
     return found
 
 
-def override(found: Pairs, query: Query) -> Pairs:
-    """The headers with those replaced that `response-*` parameters name. The caller has seen a signature."""
+def override(found: Pairs, query: Query, *, signed: bool) -> Pairs:
+    """The headers with those replaced that `response-*` parameters name: only who signs a request may name any."""
     if not query.raw:
         return found
     chosen: dict[bytes, bytes] = {}
@@ -99,6 +103,10 @@ def override(found: Pairs, query: Query) -> Pairs:
             chosen[header] = _header_value(parameter, text)
     if not chosen:
         return found
+    if not signed:
+        raise S3Error.of(
+            "InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests."
+        )
     return [pair for pair in found if pair[0] not in chosen] + list(chosen.items())
 
 

@@ -11,6 +11,7 @@ import binascii
 import zlib
 from dataclasses import dataclass
 
+from s3gate.s3 import versions
 from s3gate.s3.errors import S3Error, invalid_argument
 from s3gate.s3.request import Query
 
@@ -46,9 +47,12 @@ class ListObjectsV2:
 
 @dataclass(frozen=True, slots=True)
 class ListVersions:
+    """`after_version` is the version of the key `after` behind which to resume, or None: behind all of them."""
+
     selection: Selection
     key_marker: bytes
     version_id_marker: str
+    after_version: tuple[int, bytes] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +97,15 @@ def list_objects_v2(query: Query) -> ListObjectsV2:
 
 
 def list_object_versions(query: Query) -> ListVersions:
-    """Without versioning the one version of a key is "null", so a marker behind it is behind the key."""
+    """A version marker inside a common prefix stands for all of the prefix, as its key marker does."""
     key_marker = (query.get("key-marker") or "").encode()
     version = query.get("version-id-marker") or ""
     if version and not key_marker:
         message = "A version-id marker cannot be specified without a key marker."
         raise invalid_argument("version-id-marker", version, message)
-    if version not in ("", "null"):
-        raise invalid_argument("version-id-marker", version, "Invalid version id specified")
-    return ListVersions(_selection(query, "max-keys", key_marker), key_marker, version)
+    after_version = versions.decode(version, "version-id-marker") if version else None
+    selection = _selection(query, "max-keys", key_marker)
+    return ListVersions(selection, key_marker, version, after_version if selection.after == key_marker else None)
 
 
 def list_multipart_uploads(query: Query) -> ListUploads:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from s3gate.s3.errors import S3Error, invalid_argument
+from s3gate.s3.remarks import UNBUILT
 from s3gate.s3.request import Headers, Query
 
 SERVICE, BUCKET, OBJECT = "service", "bucket", "object"
@@ -20,7 +21,8 @@ SERVICE, BUCKET, OBJECT = "service", "bucket", "object"
 PREFLIGHT = "OptionsObject"
 POST_FORM = "PostObject"
 BEYOND_THE_MODEL = frozenset((PREFLIGHT, POST_FORM))
-"""What browsers ask for and AWS documents beside the model that the SDKs are made from."""
+"""What browsers ask for and AWS documents beside the model that the SDKs are made from. Nobody signs these requests: a
+preflight grants nothing, and a form brings its signature in its body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,45 +57,45 @@ _BUCKET = """
 |    encoding-type marker max-keys prefix
 + ListObjectsV2                              GET    .                   s3:ListBucket !list-type delimiter
 |    encoding-type max-keys prefix continuation-token fetch-owner start-after
-- PostObject                                 POST   .                   s3:PutObject
++ PostObject                                 POST   .                   s3:PutObject
 - WriteGetObjectResponse                     POST   .     s3-object-lambda:WriteGetObjectResponse
 |    x-amz-request-route:
 - GetBucketAbac                              GET    abac                =
 - PutBucketAbac                              PUT    abac                =
-- GetBucketAccelerateConfiguration           GET    accelerate          s3:GetAccelerateConfiguration
-- PutBucketAccelerateConfiguration           PUT    accelerate          s3:PutAccelerateConfiguration
-- GetBucketAcl                               GET    acl                 =
-- PutBucketAcl                               PUT    acl                 =
-- DeleteBucketAnalyticsConfiguration         DELETE analytics           s3:PutAnalyticsConfiguration !id
-- GetBucketAnalyticsConfiguration            GET    analytics           s3:GetAnalyticsConfiguration !id
-- ListBucketAnalyticsConfigurations          GET    analytics           s3:GetAnalyticsConfiguration
++ GetBucketAccelerateConfiguration           GET    accelerate          s3:GetAccelerateConfiguration
++ PutBucketAccelerateConfiguration           PUT    accelerate          s3:PutAccelerateConfiguration
++ GetBucketAcl                               GET    acl                 =
++ PutBucketAcl                               PUT    acl                 =
++ DeleteBucketAnalyticsConfiguration         DELETE analytics           s3:PutAnalyticsConfiguration !id
++ GetBucketAnalyticsConfiguration            GET    analytics           s3:GetAnalyticsConfiguration !id
++ ListBucketAnalyticsConfigurations          GET    analytics           s3:GetAnalyticsConfiguration
 |    continuation-token
-- PutBucketAnalyticsConfiguration            PUT    analytics           s3:PutAnalyticsConfiguration !id
-- DeleteBucketCors                           DELETE cors                s3:PutBucketCORS
-- GetBucketCors                              GET    cors                s3:GetBucketCORS
-- PutBucketCors                              PUT    cors                s3:PutBucketCORS
++ PutBucketAnalyticsConfiguration            PUT    analytics           s3:PutAnalyticsConfiguration !id
++ DeleteBucketCors                           DELETE cors                s3:PutBucketCORS
++ GetBucketCors                              GET    cors                s3:GetBucketCORS
++ PutBucketCors                              PUT    cors                s3:PutBucketCORS
 + DeleteObjects                              POST   delete              s3:DeleteObject
-- DeleteBucketEncryption                     DELETE encryption          s3:PutEncryptionConfiguration
-- GetBucketEncryption                        GET    encryption          s3:GetEncryptionConfiguration
-- PutBucketEncryption                        PUT    encryption          s3:PutEncryptionConfiguration
-- DeleteBucketIntelligentTieringConfiguration DELETE intelligent-tiering s3:PutIntelligentTieringConfiguration
++ DeleteBucketEncryption                     DELETE encryption          s3:PutEncryptionConfiguration
++ GetBucketEncryption                        GET    encryption          s3:GetEncryptionConfiguration
++ PutBucketEncryption                        PUT    encryption          s3:PutEncryptionConfiguration
++ DeleteBucketIntelligentTieringConfiguration DELETE intelligent-tiering s3:PutIntelligentTieringConfiguration
 |    !id
-- GetBucketIntelligentTieringConfiguration   GET    intelligent-tiering s3:GetIntelligentTieringConfiguration
++ GetBucketIntelligentTieringConfiguration   GET    intelligent-tiering s3:GetIntelligentTieringConfiguration
 |    !id
-- ListBucketIntelligentTieringConfigurations GET    intelligent-tiering s3:GetIntelligentTieringConfiguration
++ ListBucketIntelligentTieringConfigurations GET    intelligent-tiering s3:GetIntelligentTieringConfiguration
 |    continuation-token
-- PutBucketIntelligentTieringConfiguration   PUT    intelligent-tiering s3:PutIntelligentTieringConfiguration
++ PutBucketIntelligentTieringConfiguration   PUT    intelligent-tiering s3:PutIntelligentTieringConfiguration
 |    !id
-- DeleteBucketInventoryConfiguration         DELETE inventory           s3:PutInventoryConfiguration !id
-- GetBucketInventoryConfiguration            GET    inventory           s3:GetInventoryConfiguration !id
-- ListBucketInventoryConfigurations          GET    inventory           s3:GetInventoryConfiguration
++ DeleteBucketInventoryConfiguration         DELETE inventory           s3:PutInventoryConfiguration !id
++ GetBucketInventoryConfiguration            GET    inventory           s3:GetInventoryConfiguration !id
++ ListBucketInventoryConfigurations          GET    inventory           s3:GetInventoryConfiguration
 |    continuation-token
-- PutBucketInventoryConfiguration            PUT    inventory           s3:PutInventoryConfiguration !id
-- DeleteBucketLifecycle                      DELETE lifecycle           s3:PutLifecycleConfiguration
++ PutBucketInventoryConfiguration            PUT    inventory           s3:PutInventoryConfiguration !id
++ DeleteBucketLifecycle                      DELETE lifecycle           s3:PutLifecycleConfiguration
 < GetBucketLifecycle                         GET    lifecycle           s3:GetLifecycleConfiguration
-- GetBucketLifecycleConfiguration            GET    lifecycle           s3:GetLifecycleConfiguration
++ GetBucketLifecycleConfiguration            GET    lifecycle           s3:GetLifecycleConfiguration
 < PutBucketLifecycle                         PUT    lifecycle           s3:PutLifecycleConfiguration
-- PutBucketLifecycleConfiguration            PUT    lifecycle           s3:PutLifecycleConfiguration
++ PutBucketLifecycleConfiguration            PUT    lifecycle           s3:PutLifecycleConfiguration
 + GetBucketLocation                          GET    location            =
 - GetBucketLogging                           GET    logging             =
 - PutBucketLogging                           PUT    logging             =
@@ -106,49 +108,49 @@ _BUCKET = """
 - CreateBucketMetadataTableConfiguration POST   metadataTable       =
 - DeleteBucketMetadataTableConfiguration DELETE metadataTable       =
 - GetBucketMetadataTableConfiguration GET    metadataTable       =
-- DeleteBucketMetricsConfiguration           DELETE metrics             s3:PutMetricsConfiguration !id
-- GetBucketMetricsConfiguration              GET    metrics             s3:GetMetricsConfiguration !id
-- ListBucketMetricsConfigurations            GET    metrics             s3:GetMetricsConfiguration
++ DeleteBucketMetricsConfiguration           DELETE metrics             s3:PutMetricsConfiguration !id
++ GetBucketMetricsConfiguration              GET    metrics             s3:GetMetricsConfiguration !id
++ ListBucketMetricsConfigurations            GET    metrics             s3:GetMetricsConfiguration
 |    continuation-token
-- PutBucketMetricsConfiguration              PUT    metrics             s3:PutMetricsConfiguration !id
++ PutBucketMetricsConfiguration              PUT    metrics             s3:PutMetricsConfiguration !id
 < GetBucketNotification                      GET    notification        =
 - GetBucketNotificationConfiguration         GET    notification        s3:GetBucketNotification
 < PutBucketNotification                      PUT    notification        =
 - PutBucketNotificationConfiguration         PUT    notification        s3:PutBucketNotification
-- GetObjectLockConfiguration                 GET    object-lock         s3:GetBucketObjectLockConfiguration
-- PutObjectLockConfiguration                 PUT    object-lock         s3:PutBucketObjectLockConfiguration
-- DeleteBucketOwnershipControls              DELETE ownershipControls   s3:PutBucketOwnershipControls
-- GetBucketOwnershipControls                 GET    ownershipControls   =
-- PutBucketOwnershipControls                 PUT    ownershipControls   =
-- DeleteBucketPolicy                         DELETE policy              =
-- GetBucketPolicy                            GET    policy              =
-- PutBucketPolicy                            PUT    policy              =
-- GetBucketPolicyStatus                      GET    policyStatus        =
-- DeletePublicAccessBlock                    DELETE publicAccessBlock   s3:PutBucketPublicAccessBlock
-- GetPublicAccessBlock                       GET    publicAccessBlock   s3:GetBucketPublicAccessBlock
-- PutPublicAccessBlock                       PUT    publicAccessBlock   s3:PutBucketPublicAccessBlock
++ GetObjectLockConfiguration                 GET    object-lock         s3:GetBucketObjectLockConfiguration
++ PutObjectLockConfiguration                 PUT    object-lock         s3:PutBucketObjectLockConfiguration
++ DeleteBucketOwnershipControls              DELETE ownershipControls   s3:PutBucketOwnershipControls
++ GetBucketOwnershipControls                 GET    ownershipControls   =
++ PutBucketOwnershipControls                 PUT    ownershipControls   =
++ DeleteBucketPolicy                         DELETE policy              =
++ GetBucketPolicy                            GET    policy              =
++ PutBucketPolicy                            PUT    policy              =
++ GetBucketPolicyStatus                      GET    policyStatus        =
++ DeletePublicAccessBlock                    DELETE publicAccessBlock   s3:PutBucketPublicAccessBlock
++ GetPublicAccessBlock                       GET    publicAccessBlock   s3:GetBucketPublicAccessBlock
++ PutPublicAccessBlock                       PUT    publicAccessBlock   s3:PutBucketPublicAccessBlock
 - DeleteBucketReplication                    DELETE replication         s3:PutReplicationConfiguration
 - GetBucketReplication                       GET    replication         s3:GetReplicationConfiguration
 - PutBucketReplication                       PUT    replication         s3:PutReplicationConfiguration
-- GetBucketRequestPayment                    GET    requestPayment      =
-- PutBucketRequestPayment                    PUT    requestPayment      =
++ GetBucketRequestPayment                    GET    requestPayment      =
++ PutBucketRequestPayment                    PUT    requestPayment      =
 - CreateSession                              GET    session             s3express:CreateSession
-- DeleteBucketTagging                        DELETE tagging             s3:PutBucketTagging
-- GetBucketTagging                           GET    tagging             =
-- PutBucketTagging                           PUT    tagging             =
++ DeleteBucketTagging                        DELETE tagging             s3:PutBucketTagging
++ GetBucketTagging                           GET    tagging             =
++ PutBucketTagging                           PUT    tagging             =
 + ListMultipartUploads                       GET    uploads             s3:ListBucketMultipartUploads
 |    delimiter encoding-type key-marker max-uploads prefix upload-id-marker
 + GetBucketVersioning                        GET    versioning          =
-- PutBucketVersioning                        PUT    versioning          =
++ PutBucketVersioning                        PUT    versioning          =
 + ListObjectVersions                         GET    versions            s3:ListBucketVersions delimiter
 |    encoding-type key-marker max-keys prefix version-id-marker
-- DeleteBucketWebsite                        DELETE website             =
-- GetBucketWebsite                           GET    website             =
-- PutBucketWebsite                           PUT    website             =
++ DeleteBucketWebsite                        DELETE website             =
++ GetBucketWebsite                           GET    website             =
++ PutBucketWebsite                           PUT    website             =
 """
 
 _OBJECT = """
-- OptionsObject                              OPTIONS .                  =
++ OptionsObject                              OPTIONS .                  =
 + CopyObject              PUT    .            s3:PutObject x-amz-copy-source:
 + DeleteObject            DELETE .            = versionId
 + GetObject               GET    .            = versionId partNumber response-cache-control
@@ -158,25 +160,25 @@ _OBJECT = """
 |    response-content-disposition response-content-encoding response-content-language response-content-type
 |    response-expires
 + PutObject               PUT    .            =
-- GetObjectAcl            GET    acl          = versionId
-- PutObjectAcl            PUT    acl          = versionId
++ GetObjectAcl            GET    acl          = versionId
++ PutObjectAcl            PUT    acl          = versionId
 - DeleteObjectAnnotation  DELETE annotation   = !annotationName versionId
 - GetObjectAnnotation     GET    annotation   = !annotationName versionId
 - ListObjectAnnotations   GET    annotation   = versionId max-annotation-results annotation-prefix
 |    continuation-token
 - PutObjectAnnotation     PUT    annotation   = !annotationName versionId
-- GetObjectAttributes     GET    attributes   = versionId
++ GetObjectAttributes     GET    attributes   = versionId
 - UpdateObjectEncryption  PUT    encryption   = versionId
-- GetObjectLegalHold      GET    legal-hold   = versionId
-- PutObjectLegalHold      PUT    legal-hold   = versionId
++ GetObjectLegalHold      GET    legal-hold   = versionId
++ PutObjectLegalHold      PUT    legal-hold   = versionId
 - RenameObject            PUT    renameObject s3express:CreateSession
 - RestoreObject           POST   restore      = versionId
-- GetObjectRetention      GET    retention    = versionId
-- PutObjectRetention      PUT    retention    = versionId
++ GetObjectRetention      GET    retention    = versionId
++ PutObjectRetention      PUT    retention    = versionId
 - SelectObjectContent     POST   select       s3:GetObject select-type
-- DeleteObjectTagging     DELETE tagging      = versionId
++ DeleteObjectTagging     DELETE tagging      = versionId
 + GetObjectTagging        GET    tagging      = versionId
-- PutObjectTagging        PUT    tagging      = versionId
++ PutObjectTagging        PUT    tagging      = versionId
 - GetObjectTorrent        GET    torrent      =
 + AbortMultipartUpload    DELETE uploadId     =
 + CompleteMultipartUpload POST   uploadId     s3:PutObject
@@ -225,7 +227,7 @@ def _routes() -> dict[tuple[str, str, str], tuple[Operation, ...]]:
 
 
 _ROUTES = _routes()
-_SUBRESOURCES = frozenset(row.subresource for row in OPERATIONS.values()) - {""}
+SUBRESOURCES = frozenset(row.subresource for row in OPERATIONS.values()) - {""}
 _PARAMETERS = frozenset().union(*(row.takes for row in OPERATIONS.values()))
 # Parameters that change which bytes an operation touches: ignoring one would read or write something else.
 _WEIGHTY = frozenset(("annotationName", "partNumber", "versionId"))
@@ -257,16 +259,16 @@ def resolve(method: str, has_bucket: bool, has_key: bool, query: Query, headers:
 
 def refusal(row: Operation) -> S3Error:
     """The answer of an operation that is not built: its name, always."""
-    if row.name == PREFLIGHT:  # what AWS says where a bucket has no CORS configuration
-        return S3Error.of("AccessForbidden", "CORSResponse: CORS is not enabled for this bucket.")
-    return S3Error.of("NotImplemented", f"{row.name} is not implemented.", Operation=row.name)
+    reason = UNBUILT.get(row.name)
+    message = f"{row.name} is not implemented{': ' + reason if reason else ''}."
+    return S3Error.of("NotImplemented", message, Operation=row.name)
 
 
 def _subresource(query: Query) -> str:
     """The one name in the query that stands for a sub-resource, or "". Two of them contradict each other."""
     found = ""
     for name, value in query:
-        if name in _SUBRESOURCES:
+        if name in SUBRESOURCES:
             if found and name != found:
                 message = f"Conflicting query string parameters: {found}, {name}"
                 raise invalid_argument("ResourceType", name, message)

@@ -130,6 +130,8 @@ class Request:
     host: str
     scheme: str
     remote: str
+    tls_version: int = 0
+    """The number that TLS itself has for it; 0 without TLS."""
 
     @classmethod
     def parse(
@@ -141,13 +143,19 @@ class Request:
         *,
         scheme: str = "http",
         remote: str = "",
+        tls_version: int = 0,
         base_domains: Sequence[str] = (),
     ) -> Request:
         """The request that an ASGI scope describes. Raises InvalidURI."""
         headers = Headers(raw_headers)
         host = headers.get("host") or ""
         bucket, key = split_path(raw_path, host, base_domains)
-        return cls(method, raw_path, Query.parse(query_string), headers, bucket, key, host, scheme, remote)
+        return cls(method, raw_path, Query.parse(query_string), headers, bucket, key, host, scheme, remote, tls_version)
+
+    @property
+    def bucket_in_host(self) -> bool:
+        """Whether the host named the bucket: then the path is the key and nothing else."""
+        return self.bucket != "" and decode_path(self.raw_path[1:]) == self.key
 
 
 def split_path(raw_path: bytes, host: str, base_domains: Sequence[str]) -> tuple[str, bytes]:
@@ -157,7 +165,7 @@ def split_path(raw_path: bytes, host: str, base_domains: Sequence[str]) -> tuple
     """
     if not raw_path.startswith(b"/"):
         raise S3Error.of("InvalidURI")
-    bucket = _bucket_of_host(host, base_domains) if base_domains else ""
+    bucket = bucket_of_host(host, base_domains) if base_domains else ""
     if bucket:
         return bucket, decode_path(raw_path[1:])
     if raw_path == b"//":  # what S3 Browser asks for when it means the list of buckets
@@ -185,7 +193,8 @@ def _decode_query(raw: bytes) -> str:
     return decode_path(raw.replace(b"+", b" ")).decode()
 
 
-def _bucket_of_host(host: str, base_domains: Sequence[str]) -> str:
+def bucket_of_host(host: str, base_domains: Sequence[str]) -> str:
+    """The bucket that a host name below one of the domains names; "" for any other host."""
     name = host.lower()
     if not name.endswith("]"):  # a bare IPv6 address has colons and no port
         name, _, port = name.rpartition(":") if ":" in name else (name, "", "")

@@ -23,7 +23,8 @@ from s3gate.s3.credentials import (
     payload_mode,
 )
 from s3gate.s3.errors import S3Error
-from s3gate.s3.request import Headers, Query, Request, decode_path
+from s3gate.s3.operation import SUBRESOURCES
+from s3gate.s3.request import Headers, Query, Request
 
 # The last year that a datetime can hold is far beyond; what is larger is not a date.
 MAX_EPOCH_SECONDS = 253_402_300_799
@@ -106,6 +107,7 @@ def string_to_sign(request: Request, headers: dict[bytes, bytes], date: str, pat
 
 def _verify(request: Request, credential: Credential, headers: dict[bytes, bytes], date: str, signature: str) -> None:
     """SignatureDoesNotMatch, unless the signature fits one of the spellings of the resource."""
+    _check_covered(request)
     given = signature.encode()
     secret = credential.secret_key.encode()
     for path in _resource_paths(request):
@@ -121,12 +123,22 @@ def _verify(request: Request, credential: Credential, headers: dict[bytes, bytes
     )
 
 
+def _check_covered(request: Request) -> None:
+    """Nothing newer than version 2 is in what it signs: a link to PUT an object must not become one to lock it."""
+    if request.method in ("GET", "HEAD"):
+        return
+    for name in request.query.names():
+        if name in SUBRESOURCES and name.encode() not in SUB_RESOURCES:
+            message = f"Signature Version 2 does not cover the sub-resource {name}. Please use AWS4-HMAC-SHA256."
+            raise S3Error.of("InvalidRequest", message)
+
+
 def _resource_paths(request: Request) -> list[bytes]:
     """The path with its bucket, as received. `/bucket` is `/bucket/`, so either may have been signed."""
     path = request.raw_path
     if not request.bucket:
         return [path]
-    if decode_path(path[1:]) == request.key:  # the bucket is in the host name
+    if request.bucket_in_host:
         return [b"/" + request.bucket.encode() + path]
     if request.key:
         return [path]

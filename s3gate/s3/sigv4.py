@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -59,16 +60,21 @@ def authenticate_header(
     region: str,
     service: str = "s3",
     region_aliases: frozenset[str] = frozenset(),
+    computed_sha256: str | None = None,
 ) -> Authentication:
-    """Verifies the Authorization header. The caller has seen that it starts with the algorithm."""
+    """Verifies the Authorization header. The caller has seen that it starts with the algorithm.
+
+    `computed_sha256` is the body's own hash, for services whose clients do not send it along.
+    """
     headers = request.headers
     access_key, scope, signed_headers, signature = _parse_authorization(headers.get("authorization") or "")
     timestamp, signed_at = _header_timestamp(headers)
-    _check_scope(scope, timestamp, region, service, region_aliases, presigned=False)
+    check_scope(scope, timestamp, region, service, region_aliases, _header_error)
     credential = known_credential(secret_of, access_key)
     check_skew(signed_at, now)
     check_token(credential, headers.get("x-amz-security-token"))
     claim = headers.get("x-amz-content-sha256")
+    claim = computed_sha256 if claim is None else claim
     if claim is None:
         raise S3Error.of("InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
     mode, body_hash = payload_mode(claim)
@@ -83,6 +89,7 @@ def authenticate_query(
     region: str,
     service: str = "s3",
     region_aliases: frozenset[str] = frozenset(),
+    computed_sha256: str | None = None,
 ) -> Authentication:
     """Verifies a presigned URL."""
     query = request.query
@@ -91,17 +98,17 @@ def authenticate_query(
         if algorithm == ASYMMETRIC_ALGORITHM:
             raise not_implemented("X-Amz-Algorithm", "SigV4A (AWS4-ECDSA-P256-SHA256) is not implemented")
         raise _query_error(f'X-Amz-Algorithm only supports "{ALGORITHM}"')
-    access_key, scope = _split_credential(credential_text, presigned=True)
-    signed_at = _instant(timestamp)
+    access_key, scope = split_credential(credential_text, _credential_error)
+    signed_at = instant(timestamp)
     if signed_at is None:
         raise _query_error("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
     expires_in = _expiry_seconds(expiry)
-    _check_scope(scope, timestamp, region, service, region_aliases, presigned=True)
+    check_scope(scope, timestamp, region, service, region_aliases, _credential_error)
     credential = known_credential(secret_of, access_key)
     _check_window(signed_at, expires_in, now)
     token = query.get("X-Amz-Security-Token")
     check_token(credential, request.headers.get("x-amz-security-token") if token is None else token)
-    claim = query.get("X-Amz-Content-Sha256") or request.headers.get("x-amz-content-sha256")
+    claim = query.get("X-Amz-Content-Sha256") or request.headers.get("x-amz-content-sha256") or computed_sha256
     mode, body_hash = (PayloadMode.UNSIGNED, "") if claim is None else payload_mode(claim)
     signing_key, seed = _verify(
         request, credential, scope, timestamp, signed_headers, claim or "UNSIGNED-PAYLOAD", signature
@@ -164,16 +171,16 @@ def _parse_authorization(text: str) -> tuple[str, tuple[str, str, str, str], str
         raise _header_error(f"missing {missing.args[0]}") from None
     if len(fields) != 3:
         raise _header_error("it has fields other than Credential, SignedHeaders and Signature")
-    access_key, scope = _split_credential(credential, presigned=False)
+    access_key, scope = split_credential(credential, _header_error)
     return access_key, scope, signed, signature
 
 
-def _split_credential(text: str, presigned: bool) -> tuple[str, tuple[str, str, str, str]]:
+def split_credential(text: str, refuse: Callable[[str], S3Error]) -> tuple[str, tuple[str, str, str, str]]:
+    """(access key, (date, region, service, terminator)) of a Credential; `refuse` makes the error of a bad one."""
     pieces = text.rsplit("/", 4)
     if len(pieces) != 5 or not pieces[0]:
-        raise _scope_error(
-            f'the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/{TERMINATOR}", got "{text}"',
-            presigned,
+        raise refuse(
+            f'the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/{TERMINATOR}", got "{text}"'
         )
     access_key, date, region, service, terminator = pieces
     return access_key, (date, region, service, terminator)
@@ -189,27 +196,30 @@ def _query_parameters(request: Request) -> list[str]:
     return [value or "" for value in values]
 
 
-def _check_scope(
+def check_scope(
     scope: tuple[str, str, str, str],
     timestamp: str,
     region: str,
     service: str,
     region_aliases: frozenset[str],
-    presigned: bool,
+    refuse: Callable[[str], S3Error],
 ) -> None:
+    """Whether the signature was made for this day, region and service; `refuse` makes the error of another one."""
     date, scope_region, scope_service, terminator = scope
     if scope_region != region and scope_region not in region_aliases:
         message = f"the region '{scope_region}' is wrong; expecting '{region}'"
-        raise _scope_error(message, presigned, Region=region)
+        error = refuse(message)
+        error.extra["Region"] = region
+        raise error
     if scope_service != service:
         message = f'incorrect service "{scope_service}". This endpoint belongs to "{service}".'
-        raise _scope_error(message, presigned)
+        raise refuse(message)
     if terminator != TERMINATOR:
         message = f'incorrect terminal "{terminator}". This endpoint uses "{TERMINATOR}".'
-        raise _scope_error(message, presigned)
+        raise refuse(message)
     if date != timestamp[:8]:
         message = f'Invalid credential date "{date}". This date is not the same as X-Amz-Date: "{timestamp[:8]}".'
-        raise _scope_error(message, presigned)
+        raise refuse(message)
 
 
 def _header_timestamp(headers: Headers) -> tuple[str, datetime]:
@@ -219,7 +229,7 @@ def _header_timestamp(headers: Headers) -> tuple[str, datetime]:
         timestamp = headers.get("date") or ""
         if not _TIMESTAMP(timestamp):
             timestamp = _basic_form(timestamp)
-    signed_at = _instant(timestamp)
+    signed_at = instant(timestamp)
     if signed_at is None:
         raise S3Error.of("AccessDenied", "AWS authentication requires a valid Date or x-amz-date header")
     return timestamp, signed_at
@@ -235,7 +245,7 @@ def _basic_form(http_date: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _instant(timestamp: str) -> datetime | None:
+def instant(timestamp: str) -> datetime | None:
     """The moment of a basic ISO timestamp; many requests share one."""
     if not _TIMESTAMP(timestamp):
         return None
@@ -284,10 +294,5 @@ def _query_error(message: str) -> S3Error:
     return S3Error.of("AuthorizationQueryParametersError", message)
 
 
-def _scope_error(detail: str, presigned: bool, **extra: str) -> S3Error:
-    if presigned:
-        message = f"Error parsing the X-Amz-Credential parameter; {detail}"
-        return S3Error.of("AuthorizationQueryParametersError", message, **extra)
-    error = _header_error(detail)
-    error.extra.update(extra)
-    return error
+def _credential_error(detail: str) -> S3Error:
+    return _query_error(f"Error parsing the X-Amz-Credential parameter; {detail}")

@@ -6,11 +6,14 @@ row here; a test compares. Some values ask for nothing (a private ACL, the STAND
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from s3gate.s3 import sse
 from s3gate.s3.errors import S3Error, not_implemented
 from s3gate.s3.request import Headers
 
 # name -> the values (in lower case) by which nothing is asked; of all other values the header is refused
-_HARMLESS: dict[bytes, frozenset[bytes]] = {
+HARMLESS: dict[bytes, frozenset[bytes]] = {
     b"x-amz-acl": frozenset((b"private", b"bucket-owner-full-control")),
     b"x-amz-bucket-namespace": frozenset((b"global",)),
     b"x-amz-bucket-object-lock-enabled": frozenset((b"false",)),
@@ -25,21 +28,34 @@ _HARMLESS: dict[bytes, frozenset[bytes]] = {
     b"x-amz-object-lock-legal-hold": frozenset((b"off",)),
     b"x-amz-object-lock-mode": frozenset(),
     b"x-amz-object-lock-retain-until-date": frozenset(),
-    # There are no annotations and no tags: copying or dropping them is the same.
+    # There are no annotations: copying or dropping them is the same.
     b"x-amz-object-annotation-directive": frozenset((b"copy", b"exclude")),
     b"x-amz-object-ownership": frozenset((b"bucketownerenforced",)),
-    b"x-amz-server-side-encryption": frozenset(),
-    b"x-amz-server-side-encryption-bucket-key-enabled": frozenset((b"false",)),
     b"x-amz-storage-class": frozenset((b"standard",)),
     b"x-amz-tagging": frozenset((b"",)),
     b"x-amz-tagging-directive": frozenset((b"copy", b"replace")),
     b"x-amz-write-offset-bytes": frozenset(),
 }
-_REFUSED_PREFIXES = (
-    b"x-amz-grant-",
-    b"x-amz-server-side-encryption-",
-    b"x-amz-copy-source-server-side-encryption-",
-)
+_MAKERS = frozenset(("CopyObject", "CreateMultipartUpload", "PostObject", "PutObject"))
+"""What makes an object, and decides what it has beside its bytes."""
+TAKING_ACLS = _MAKERS | frozenset(("CreateBucket", "PutBucketAcl", "PutObjectAcl"))
+"""What an ACL can be given to."""
+# name -> the operations that honour it; of all others it is asked in vain
+HONOURED = {
+    b"x-amz-acl": TAKING_ACLS,
+    b"x-amz-bucket-object-lock-enabled": frozenset(("CreateBucket",)),
+    b"x-amz-bypass-governance-retention": frozenset(("DeleteObject", "DeleteObjects", "PutObjectRetention")),
+    b"x-amz-if-match-last-modified-time": frozenset(("DeleteObject",)),
+    b"x-amz-if-match-size": frozenset(("DeleteObject",)),
+    b"x-amz-object-lock-legal-hold": _MAKERS,
+    b"x-amz-object-lock-mode": _MAKERS,
+    b"x-amz-object-lock-retain-until-date": _MAKERS,
+    b"x-amz-object-ownership": frozenset(("CreateBucket",)),
+    b"x-amz-tagging": _MAKERS,
+    b"x-amz-tagging-directive": frozenset(("CopyObject",)),
+}
+_NOWHERE: frozenset[str] = frozenset()
+GRANTS = b"x-amz-grant-"
 _STORAGE_CLASSES = frozenset(
     [
         "DEEP_ARCHIVE",
@@ -59,18 +75,27 @@ _STORAGE_CLASSES = frozenset(
 )
 
 
-def refuse_unbuilt(headers: Headers, operation_name: str) -> None:
-    """NotImplemented naming the header and the operation, if one asks for what this operation cannot do."""
+def refuse_unbuilt(headers: Headers, operation_name: str, storage_classes: Collection[str] = ()) -> None:
+    """NotImplemented naming the header and the operation, if one asks for what this operation cannot do.
+
+    `storage_classes` are those beside STANDARD whose names are accepted.
+    """
     for name, value in headers.items():
         if not name.startswith(b"x-amz-"):
             continue
-        harmless = _HARMLESS.get(name)
+        harmless = HARMLESS.get(name)
         if harmless is None:
-            if name.startswith(_REFUSED_PREFIXES):
+            if name.startswith(GRANTS) and operation_name not in TAKING_ACLS:
                 raise _refusal(name, operation_name)
-        elif value.strip().lower() not in harmless:
-            if name == b"x-amz-storage-class" and value.strip().decode("latin-1") not in _STORAGE_CLASSES:
-                raise S3Error.of("InvalidStorageClass", StorageClassRequested=value.decode("latin-1"))
+            if name.startswith(sse.PREFIXES):
+                sse.refuse_misplaced(name, value, operation_name)
+        elif value.strip().lower() not in harmless and operation_name not in HONOURED.get(name, _NOWHERE):
+            if name == b"x-amz-storage-class":
+                label = value.strip().decode("latin-1")
+                if label in storage_classes and operation_name in _MAKERS:
+                    continue
+                if label not in _STORAGE_CLASSES:
+                    raise S3Error.of("InvalidStorageClass", StorageClassRequested=label)
             raise _refusal(name, operation_name)
 
 

@@ -1,4 +1,4 @@
-"""XML that clients send: three documents, parsed with everything dangerous switched off.
+"""XML that clients send: three documents, and the reading that all others share, with everything dangerous off.
 
 Entities, DTDs, external references and huge trees are MalformedXML, never expanded and never fetched. The
 documents are accepted with S3's namespace and without. Whatever the bytes are, nothing but an S3Error leaves.
@@ -8,10 +8,14 @@ Reading the body within the limits named here is the caller's part.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from lxml import etree
 
+from s3gate.s3.conditions import parse_http_date
 from s3gate.s3.errors import S3Error
+from s3gate.s3.lock import parse_date
+from s3gate.s3.tags import Tag, check_bucket_tags
 from s3gate.s3.xml_out import NAMESPACE
 
 CREATE_BUCKET_LIMIT_BYTES = 64 * 1024
@@ -46,19 +50,21 @@ _PART_FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class BucketConfiguration:
-    """What CreateBucketConfiguration asks for; "" where it says nothing."""
+    """What CreateBucketConfiguration asks for; "" and no tags where it says nothing."""
 
     location: str = ""
+    tags: tuple[Tag, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteEntry:
-    """One object of a Delete document. `refused` names an element that only other kinds of bucket know."""
+    """One object of a Delete document, and what it must be like to be deleted."""
 
     key: bytes
     version_id: str | None = None
     etag: str | None = None
-    refused: str | None = None
+    size: int | None = None
+    modified_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -83,27 +89,31 @@ def create_bucket_configuration(data: bytes) -> BucketConfiguration:
     if not data.strip():
         return BucketConfiguration()
     location = ""
-    for child in _root(data, "CreateBucketConfiguration"):
-        name = _local(child)
+    tags: list[Tag] = []
+    for child in parse_root(data, "CreateBucketConfiguration"):
+        name = local_name(child)
         if name == "LocationConstraint":
-            location = _text(child)
-        elif name in ("Location", "Bucket", "Tags"):
+            location = text_of(child)
+        elif name == "Tags":
+            tags = tag_list(child)
+        elif name in ("Location", "Bucket"):
             raise S3Error.of("NotImplemented", f"CreateBucketConfiguration with {name} is not implemented")
         else:
             raise malformed()
-    return BucketConfiguration(location)
+    check_bucket_tags(tags)
+    return BucketConfiguration(location, tuple(tags))
 
 
 def delete(data: bytes) -> tuple[list[DeleteEntry], bool]:
     """The entries and whether only failures are to be reported. One to a thousand entries, or MalformedXML."""
     entries: list[DeleteEntry] = []
     quiet = False
-    for child in _root(data, "Delete"):
-        name = _local(child)
+    for child in parse_root(data, "Delete"):
+        name = local_name(child)
         if name == "Object":
             entries.append(_delete_entry(child))
         elif name == "Quiet":
-            quiet = _boolean(_text(child))
+            quiet = boolean(text_of(child))
         else:
             raise malformed()
     if not 1 <= len(entries) <= DELETE_LIMIT_ENTRIES:
@@ -111,29 +121,68 @@ def delete(data: bytes) -> tuple[list[DeleteEntry], bool]:
     return entries, quiet
 
 
+def tag_list(element: etree._Element) -> list[Tag]:
+    """The tags below an element, whatever it is called; not judged yet."""
+    return [_tag(child) for child in element]
+
+
+def _tag(element: etree._Element) -> Tag:
+    if local_name(element) != "Tag":
+        raise malformed()
+    fields: dict[str, str] = {}
+    for child in element:
+        name = local_name(child)
+        if name in fields or len(child):
+            raise malformed()
+        fields[name] = child.text or ""
+    if fields.keys() != {"Key", "Value"}:
+        raise malformed()
+    return fields["Key"], fields["Value"]
+
+
 def _delete_entry(element: etree._Element) -> DeleteEntry:
     values: dict[str, str] = {}
     for child in element:
-        values[_local(child)] = child.text or ""
+        values[local_name(child)] = child.text or ""
     key = values.pop("Key", "")
     version_id = values.pop("VersionId", None)
     etag = values.pop("ETag", None)
-    refused = next((name for name in ("LastModifiedTime", "Size") if name in values), None)
-    if not key or values.keys() - {"LastModifiedTime", "Size"}:
+    size, modified = values.pop("Size", None), values.pop("LastModifiedTime", None)
+    if not key or values:
         raise malformed()
-    return DeleteEntry(_utf8(key), version_id, etag, refused)
+    return DeleteEntry(
+        _utf8(key),
+        version_id,
+        etag,
+        None if size is None else _size(size.strip()),
+        None if modified is None else _moment(modified.strip()),
+    )
+
+
+def _size(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise malformed()
+    return int(text)
+
+
+def _moment(text: str) -> datetime:
+    """HTTP's form or ISO's: the model has the one, and SDKs send either."""
+    moment = parse_http_date(text) or parse_date(text)
+    if moment is None:
+        raise malformed()
+    return moment
 
 
 def complete_multipart_upload(data: bytes) -> list[CompletedPart]:
     """The parts in the order in which they were listed: one to ten thousand, or MalformedXML."""
-    root = _root(data, "CompleteMultipartUpload")
+    root = parse_root(data, "CompleteMultipartUpload")
     if not 1 <= len(root) <= COMPLETE_LIMIT_PARTS:
         raise malformed()
     return [_completed_part(child) for child in root]
 
 
 def _completed_part(element: etree._Element) -> CompletedPart:
-    if _local(element) != "Part":
+    if local_name(element) != "Part":
         raise malformed()
     number, etag = -1, ""
     checksums: dict[str, str] = {}
@@ -142,7 +191,7 @@ def _completed_part(element: etree._Element) -> CompletedPart:
         field_name = known.get(child.tag)
         text = (child.text or "").strip()
         if field_name == "PartNumber":
-            number = _integer(text)
+            number = integer(text)
         elif field_name == "ETag":
             etag = text
         elif field_name is not None:
@@ -154,7 +203,8 @@ def _completed_part(element: etree._Element) -> CompletedPart:
     return CompletedPart(number, etag, checksums)
 
 
-def _root(data: bytes, expected: str) -> etree._Element:
+def parse_root(data: bytes, expected: str) -> etree._Element:
+    """The root element, which must be called `expected`; whatever else the bytes are is MalformedXML."""
     # A parser per document: lxml's parsers are not to be shared between threads, and building one is cheap.
     # The encoding is forced, so that no declaration can smuggle markup past in another one.
     parser = etree.XMLParser(
@@ -170,12 +220,12 @@ def _root(data: bytes, expected: str) -> etree._Element:
         root = etree.fromstring(data, parser)
     except (etree.XMLSyntaxError, ValueError):
         raise malformed() from None
-    if root is None or root.getroottree().docinfo.internalDTD is not None or _local(root) != expected:
+    if root is None or root.getroottree().docinfo.internalDTD is not None or local_name(root) != expected:
         raise malformed()
     return root
 
 
-def _local(element: etree._Element) -> str:
+def local_name(element: etree._Element) -> str:
     """The name without S3's namespace. Another namespace, or an entity in an element's place, is malformed."""
     tag = element.tag
     if not isinstance(tag, str):
@@ -187,7 +237,8 @@ def _local(element: etree._Element) -> str:
     return tag[len(_PREFIX) :]
 
 
-def _text(element: etree._Element) -> str:
+def text_of(element: etree._Element) -> str:
+    """What stands in the element, without the white space around it."""
     return (element.text or "").strip()
 
 
@@ -198,13 +249,15 @@ def _utf8(text: str) -> bytes:
         raise malformed() from None
 
 
-def _boolean(text: str) -> bool:
+def boolean(text: str) -> bool:
+    """true or false, as XML Schema writes them, in any case."""
     if text.lower() not in ("true", "false", "1", "0"):
         raise malformed()
     return text.lower() in ("true", "1")
 
 
-def _integer(text: str) -> int:
+def integer(text: str) -> int:
+    """A number of at most nine digits."""
     if not (text.isascii() and text.isdecimal() and len(text) <= 9):
         raise malformed()
     return int(text)

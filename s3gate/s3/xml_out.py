@@ -67,15 +67,16 @@ def document(root: str, parts: Iterable[str]) -> bytes:
 
 def error_xml(error: S3Error, resource: str, request_id: str, host_id: str) -> bytes:
     """The `<Error>` document. It has no namespace, its RequestId equals the header's, and it always parses."""
-    parts = [DECLARATION, "<Error>", element("Code", error.code), element("Message", _writable(error.message))]
-    parts.extend(element(name, _writable(value)) for name, value in error.extra.items())
+    parts = [DECLARATION, "<Error>", element("Code", error.code), element("Message", writable(error.message))]
+    parts.extend(element(name, writable(value)) for name, value in error.extra.items())
     if "Resource" not in error.extra:
         parts.append(element("Resource", resource))
     parts += [element("RequestId", request_id), element("HostId", host_id), "</Error>"]
     return "".join(parts).encode("utf-8", "replace")
 
 
-def _writable(text: str) -> str:
+def writable(text: str) -> str:
+    """Without what no document can hold, however it is escaped."""
     return _UNWRITABLE.sub("\ufffd", text)
 
 
@@ -117,14 +118,9 @@ def location(region: str) -> bytes:
     return f'{DECLARATION}<LocationConstraint xmlns="{NAMESPACE}">{inner}</LocationConstraint>'.encode()
 
 
-def versioning() -> bytes:
-    """The configuration of a bucket on which versioning was never enabled: it says nothing."""
-    return document("VersioningConfiguration", ())
-
-
-def tagging() -> bytes:
-    """The tags of an object that has none."""
-    return document("Tagging", ("<TagSet></TagSet>",))
+def ownership_controls(ownership: str) -> bytes:
+    """Who owns the objects that others write into a bucket."""
+    return document("OwnershipControls", ("<Rule>", element("ObjectOwnership", ownership), "</Rule>"))
 
 
 def list_buckets(
@@ -162,6 +158,17 @@ def complete_multipart_upload(where: str, bucket: str, key: bytes, etag: str, ch
     return document("CompleteMultipartUploadResult", content)
 
 
+def post_response(where: str, bucket: str, key: bytes, etag: str) -> bytes:
+    """What a POST form is answered that asked for 201. Like errors, it has no namespace."""
+    content = (
+        element("Location", where),
+        element("Bucket", bucket),
+        f"<Key>{encoded_key(key, False)}</Key>",
+        element("ETag", f'"{etag}"'),
+    )
+    return f"{DECLARATION}<PostResponse>{''.join(content)}</PostResponse>".encode("utf-8", "replace")
+
+
 def copy_result(root: str, etag: str, modified: datetime, checksum: str) -> bytes:
     """CopyObjectResult, with the checksum's type; CopyPartResult, without it."""
     content = (
@@ -172,12 +179,16 @@ def copy_result(root: str, etag: str, modified: datetime, checksum: str) -> byte
     return document(root, content)
 
 
-def delete_result(deleted: Sequence[tuple[bytes, str | None]], errors: Sequence[DeleteFailure]) -> bytes:
-    """(key, version id as the client gave it) of what is gone, and what failed."""
-    parts = [
-        f"<Deleted><Key>{encoded_key(key, False)}</Key>{element('VersionId', version_id)}</Deleted>"
-        for key, version_id in deleted
-    ]
+def delete_result(deleted: Sequence[Deletion], errors: Sequence[DeleteFailure]) -> bytes:
+    """What is gone, and what failed."""
+    parts = []
+    for key, version_id, marker in deleted:
+        of_marker = (
+            "" if marker is None else f"<DeleteMarker>true</DeleteMarker>{element('DeleteMarkerVersionId', marker)}"
+        )
+        parts.append(
+            f"<Deleted><Key>{encoded_key(key, False)}</Key>{element('VersionId', version_id)}{of_marker}</Deleted>"
+        )
     for key, version_id, code, message in errors:
         parts.append(
             f"<Error><Key>{encoded_key(key, False)}</Key>{element('VersionId', version_id)}"
@@ -186,5 +197,7 @@ def delete_result(deleted: Sequence[tuple[bytes, str | None]], errors: Sequence[
     return document("DeleteResult", parts)
 
 
+Deletion = tuple[bytes, "str | None", "str | None"]
+"""(key, version id as the client gave it, version id of the delete marker that was made or removed)."""
 DeleteFailure = tuple[bytes, "str | None", str, str]
 """(key, version id as the client gave it, code, message)."""

@@ -1,4 +1,4 @@
-"""Pages of listings as XML: keys, versions, uploads and parts, in the order of AWS's documents.
+"""Pages of listings as XML: keys, uploads and parts, in the order of AWS's documents.
 
 A page of 1,000 keys is the hottest document of an object store: one formatted string per entry, no tree.
 Like `xml_out` this knows element names only; entries are whatever has the few attributes that are read.
@@ -6,11 +6,12 @@ Like `xml_out` this knows element names only; entries are whatever has the few a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from s3gate.s3.listing import ListObjects, ListObjectsV2, ListParts, ListUploads, ListVersions, Selection
+from s3gate.s3.listing import ListObjects, ListObjectsV2, ListParts, ListUploads, Selection
+from s3gate.s3.storage_class import NO_LABELS, STANDARD, label_of
 from s3gate.s3.xml_out import (
     checksum_value_xml,
     checksum_xml,
@@ -51,6 +52,8 @@ class UploadEntry(Protocol):
     def checksum_algorithm(self) -> str: ...
     @property
     def checksum_type(self) -> str: ...
+    @property
+    def headers(self) -> bytes: ...
 
 
 class PartEntry(Protocol):
@@ -72,7 +75,7 @@ def _flag(value: bool) -> str:
     return "true" if value else "false"
 
 
-def _head(bucket: str, asked: Selection, truncated: bool, limit_name: str) -> str:
+def page_head(bucket: str, asked: Selection, truncated: bool, limit_name: str) -> str:
     """What every page of keys begins with."""
     delimiter = f"<Delimiter>{encoded_key(asked.delimiter, asked.url)}</Delimiter>" if asked.delimiter else ""
     return (
@@ -84,14 +87,22 @@ def _head(bucket: str, asked: Selection, truncated: bool, limit_name: str) -> st
     )
 
 
-def _contents(entries: Iterable[KeyEntry], url: bool, owner: str) -> str:
+def _contents(
+    entries: Iterable[KeyEntry], url: bool, owner: str, classes: Mapping[bytes, str], owners: Mapping[bytes, str]
+) -> str:
     """The keys of a page. Entity tags are hex, so they go as they are; the rest is as `xml_out` writes it."""
-    after_size = f"</Size>{owner}<StorageClass>STANDARD</StorageClass></Contents>"
+
+    def after(label: str, whose: str) -> str:
+        return f"</Size>{whose and owner_xml(whose)}{element('StorageClass', label)}</Contents>"
+
+    plain = after(STANDARD, owner)
+    special = {key: after(classes.get(key, STANDARD), owners.get(key, owner)) for key in {*classes, *owners}}
     encode, when, how = encoded_key, timestamp, checksum_xml
     return "".join(
         [
             f"<Contents><Key>{encode(entry.key, url)}</Key><LastModified>{when(entry.modified_at)}</LastModified>"
-            f"<ETag>&quot;{entry.etag}&quot;</ETag>{how(entry.checksum)}<Size>{entry.size}{after_size}"
+            f"<ETag>&quot;{entry.etag}&quot;</ETag>{how(entry.checksum)}<Size>{entry.size}"
+            f"{special.get(entry.key, plain)}"
             for entry in entries
         ]
     )
@@ -104,15 +115,21 @@ def list_objects(
     keys: Sequence[KeyEntry],
     prefixes: Sequence[bytes],
     last: bytes | None,
+    classes: Mapping[bytes, str] = NO_LABELS,
+    owners: Mapping[bytes, str] = NO_LABELS,
 ) -> bytes:
-    """V1. `last` is the last entry of a truncated page; NextMarker exists only beside a delimiter."""
+    """V1. `last` is the last entry of a truncated page; NextMarker exists only beside a delimiter.
+
+    `classes` are the storage classes of those keys that have another than STANDARD, and `owners` the owners of those
+    that the bucket's owner does not own.
+    """
     choice = asked.selection
     url = choice.url
-    parts = [_head(bucket, choice, last is not None, "MaxKeys")]
+    parts = [page_head(bucket, choice, last is not None, "MaxKeys")]
     parts.append(f"<Marker>{encoded_key(asked.marker, url)}</Marker>")
     if last is not None and choice.delimiter:
         parts.append(f"<NextMarker>{encoded_key(last, url)}</NextMarker>")
-    parts += [_contents(keys, url, owner_xml(owner)), common_prefixes(prefixes, url)]
+    parts += [_contents(keys, url, owner, classes, owners), common_prefixes(prefixes, url)]
     return document("ListBucketResult", parts)
 
 
@@ -123,71 +140,43 @@ def list_objects_v2(
     keys: Sequence[KeyEntry],
     prefixes: Sequence[bytes],
     next_token: str | None,
+    classes: Mapping[bytes, str] = NO_LABELS,
+    owners: Mapping[bytes, str] = NO_LABELS,
 ) -> bytes:
     """V2: KeyCount counts keys and prefixes, and the owner comes only when it was asked for."""
     choice = asked.selection
     url = choice.url
-    parts = [_head(bucket, choice, next_token is not None, "MaxKeys")]
+    parts = [page_head(bucket, choice, next_token is not None, "MaxKeys")]
     parts.append(f"<KeyCount>{len(keys) + len(prefixes)}</KeyCount>")
     if asked.start_after is not None:
         parts.append(f"<StartAfter>{encoded_key(asked.start_after, url)}</StartAfter>")
     parts += [element("ContinuationToken", asked.token), element("NextContinuationToken", next_token)]
-    shown = owner_xml(owner) if asked.fetch_owner else ""
-    parts += [_contents(keys, url, shown), common_prefixes(prefixes, url)]
+    shown = owner if asked.fetch_owner else ""
+    parts += [_contents(keys, url, shown, classes, owners), common_prefixes(prefixes, url)]
     return document("ListBucketResult", parts)
-
-
-def list_object_versions(
-    asked: ListVersions,
-    bucket: str,
-    owner: str,
-    keys: Sequence[KeyEntry],
-    prefixes: Sequence[bytes],
-    last: tuple[bytes, str] | None,
-) -> bytes:
-    """Every object as its null version. `last` is (key or prefix, version id or "") of a truncated page."""
-    choice = asked.selection
-    url = choice.url
-    parts = [_head(bucket, choice, last is not None, "MaxKeys")]
-    parts.append(f"<KeyMarker>{encoded_key(asked.key_marker, url)}</KeyMarker>")
-    parts.append(element("VersionIdMarker", asked.version_id_marker))
-    if last is not None:
-        parts.append(f"<NextKeyMarker>{encoded_key(last[0], url)}</NextKeyMarker>")
-        parts.append(element("NextVersionIdMarker", last[1] or None))
-    shown = owner_xml(owner)
-    for entry in keys:
-        parts.append(
-            f"<Version><Key>{encoded_key(entry.key, url)}</Key><VersionId>null</VersionId>"
-            f"<IsLatest>true</IsLatest><LastModified>{timestamp(entry.modified_at)}</LastModified>"
-            f"<ETag>&quot;{entry.etag}&quot;</ETag>{checksum_xml(entry.checksum)}<Size>{entry.size}</Size>"
-            f"{shown}<StorageClass>STANDARD</StorageClass></Version>"
-        )
-    parts.append(common_prefixes(prefixes, url))
-    return document("ListVersionsResult", parts)
 
 
 def list_multipart_uploads(
     asked: ListUploads,
     bucket: str,
-    owner: str,
-    uploads: Sequence[UploadEntry],
+    uploads: Sequence[tuple[UploadEntry, str]],
     prefixes: Sequence[bytes],
     last: tuple[bytes, str] | None,
 ) -> bytes:
-    """Uploads under way. `last` is (key or prefix, upload id or "") of a truncated page."""
+    """Uploads under way, each with its owner. `last` is (key or prefix, upload id or "") of a truncated page."""
     choice = asked.selection
     url = choice.url
-    parts = [_head(bucket, choice, last is not None, "MaxUploads")]
+    parts = [page_head(bucket, choice, last is not None, "MaxUploads")]
     parts.append(f"<KeyMarker>{encoded_key(asked.key_marker, url)}</KeyMarker>")
     parts.append(element("UploadIdMarker", asked.upload_id_marker))
     if last is not None:
         parts.append(f"<NextKeyMarker>{encoded_key(last[0], url)}</NextKeyMarker>")
         parts.append(element("NextUploadIdMarker", last[1]))
-    shown = owner_xml(owner, "Initiator") + owner_xml(owner)
-    for entry in uploads:
+    for entry, owner in uploads:
+        shown = owner_xml(owner, "Initiator") + owner_xml(owner)
         parts.append(
             f"<Upload><Key>{encoded_key(entry.key, url)}</Key><UploadId>{entry.upload_id.hex()}</UploadId>{shown}"
-            f"<StorageClass>STANDARD</StorageClass><Initiated>{timestamp(entry.initiated_at)}</Initiated>"
+            f"{element('StorageClass', label_of(entry.headers))}<Initiated>{timestamp(entry.initiated_at)}</Initiated>"
             f"{element('ChecksumAlgorithm', entry.checksum_algorithm or None)}"
             f"{element('ChecksumType', entry.checksum_type or None)}</Upload>"
         )
@@ -210,7 +199,7 @@ def list_parts(
         f"<Key>{encoded_key(upload.key, False)}</Key><UploadId>{upload.upload_id.hex()}</UploadId>",
         owner_xml(owner, "Initiator"),
         owner_xml(owner),
-        "<StorageClass>STANDARD</StorageClass>",
+        element("StorageClass", label_of(upload.headers)),
         element("ChecksumAlgorithm", upload.checksum_algorithm or None),
         element("ChecksumType", upload.checksum_type or None),
         f"<PartNumberMarker>{asked.after}</PartNumberMarker><NextPartNumberMarker>{last}</NextPartNumberMarker>",

@@ -51,6 +51,12 @@ class Budget:
         """Takes `size` bytes if they are free and nobody waits."""
         return self._share(size).try_acquire(size)
 
+    def try_acquire_spare(self, size: int) -> bool:
+        """Takes `size` bytes for what could do without, if half of the budget stays free: slow clients that were
+        read ahead for do not keep others from their first bytes."""
+        share = self._share(size)
+        return share.free - size >= share.total // 2 and share.try_acquire(size)
+
     async def acquire(self, size: int) -> None:
         """Takes `size` bytes, waiting in turn until they are free."""
         await self._share(size).acquire(size)

@@ -14,8 +14,10 @@ SMALL_BYTES = 512 * 1024
 """What takes at most this much of the byte budget never waits for what takes more."""
 SMALL_SHARE = 8
 """The part of the byte budget that such small ones get beside it: one eighth."""
-READ_AHEAD_ROWS = 2
-"""Rows that a download has under way beyond the one it is sending."""
+WINDOW_ROWS = 2
+"""Rows that a download reads ahead at a time: a shard's pieces of them come in one answer, if it may be that long."""
+READ_AHEAD_WINDOWS = 2
+"""Such windows that it has under way beyond the one that it is sending."""
 REQUEST_ATTEMPTS = 4
 """How often a request is sent again because its connection was an old one or the node has been started again."""
 READ_ATTEMPTS = 3

@@ -6,9 +6,11 @@ It knows where the node is, and nothing of what is said over its connections.
 import asyncio
 import contextlib
 import os
+import socket
 from collections import deque
 from collections.abc import Callable
 
+from chunkd.wire import UNIX_BUFFER_BYTES
 from s3gate.geometry.placement import NodeView
 from s3gate.store.connection import Connection
 from s3gate.store.errors import NodeFailed
@@ -132,7 +134,10 @@ class Pool:
         loop, view = self._loop, self.view
         if view.socket and os.path.exists(view.socket):  # noqa: ASYNC240  (a stat of a local path)
             with contextlib.suppress(OSError):
-                return (await loop.create_unix_connection(self._new, view.socket))[1]
+                transport, connection = await loop.create_unix_connection(self._new, view.socket)
+                raw = transport.get_extra_info("socket")
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNIX_BUFFER_BYTES)
+                return connection
         host, _, port = view.address.rpartition(":")
         return (await loop.create_connection(self._new, host.strip("[]"), int(port)))[1]
 

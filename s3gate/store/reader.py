@@ -1,12 +1,12 @@
 """Reading: extents to bytes, six shards in parallel, every answer verified (law 7), in order.
 
-It knows no rows of the catalog. A download holds bytes of the budget a row of pieces at a time; it waits for
-them only while it holds none, so that slow ones cannot block each other, and reads ahead with what is free.
+It knows no rows of the catalog. A download holds bytes of the budget a window of rows at a time; it waits for
+them only while it holds none, so that slow ones cannot block each other, and reads ahead with what is to spare.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple
 
 from chunkd.wire import MAX_READ_BYTES
@@ -19,7 +19,7 @@ from s3gate.store.cache import ShardCache
 from s3gate.store.connection import Answer, Connection
 from s3gate.store.errors import NodeFailed, StoreError, StoreUnavailable
 from s3gate.store.fleet import Fleet
-from s3gate.store.limits import CACHED_SHARD_BYTES, READ_AHEAD_ROWS, StoreLimits
+from s3gate.store.limits import CACHED_SHARD_BYTES, READ_AHEAD_WINDOWS, WINDOW_ROWS, StoreLimits
 from s3gate.store.node import Node, range_line
 
 Data = bytes | bytearray | memoryview
@@ -34,6 +34,22 @@ class Ask(NamedTuple):
     start: int
     stop: int
     length: int
+
+
+class _Take(NamedTuple):
+    """The next bytes of a range: [start, stop) of a shard, which one of the window's asks brings."""
+
+    ask: int
+    start: int
+    stop: int
+
+
+class _Window(NamedTuple):
+    """Neighbouring rows, or parts of them, within one segment: what to ask for, and how it makes `size` bytes."""
+
+    asks: list[Ask]
+    takes: list[_Take]
+    size: int
 
 
 class _Asked(NamedTuple):
@@ -65,10 +81,14 @@ class Reader:
             data = self.cache.get(extents[:16] + bytes((extents[15] % SHARDS,)))
             if data is not None:
                 return data[start:stop]
-        asks = [ask for row in self._rows(layout, extents, length, start, stop) for ask in row]
-        if len(asks) == 1 and stop - start <= CACHED_SHARD_BYTES:
-            return bytes(await self._finish_cached(await self._start_cached(asks[0])))
         size = stop - start
+        asks: list[Ask] = []
+        while start < stop:
+            window = self._window(layout, extents, length, start, stop, 1)
+            asks += window.asks
+            start += window.size
+        if len(asks) == 1 and size <= CACHED_SHARD_BYTES:
+            return bytes(await self._finish_cached(await self._start_cached(asks[0])))
         await self._budget.acquire(size)
         try:
             return b"".join(await self._all_cached(asks))
@@ -111,28 +131,34 @@ class Reader:
         self, layout_id: int, extents: Extents, length: int, start: int, stop: int
     ) -> AsyncGenerator[Data, None]:
         """The bytes [start, stop) of a part of `length` bytes, in pieces, in order."""
-        rows = self._rows(self._layout(layout_id), extents, length, start, stop)
-        ahead: deque[tuple[int, list[_Asked]]] = deque()
-        following = next(rows, None)
+        layout = self._layout(layout_id)
+        ahead: deque[tuple[_Window, list[_Asked]]] = deque()
         try:
-            while following is not None or ahead:
-                while following is not None and len(ahead) <= READ_AHEAD_ROWS:
-                    size = sum(ask.stop - ask.start for ask in following)
-                    if not self._budget.try_acquire(size):
-                        if ahead:
-                            break
-                        await self._budget.acquire(size)
-                    ahead.append((size, []))
-                    for ask in following:
+            while start < stop or ahead:
+                while start < stop and len(ahead) <= READ_AHEAD_WINDOWS:
+                    # What is waited for is one row, what is read ahead is several: fewer and larger answers.
+                    window = self._window(layout, extents, length, start, stop, WINDOW_ROWS if ahead else 1)
+                    if not ahead:
+                        await self._budget.acquire(window.size)
+                    elif not self._budget.try_acquire_spare(window.size):
+                        break
+                    start += window.size
+                    ahead.append((window, []))
+                    for ask in window.asks:
                         ahead[-1][1].append(await self._start(ask))
-                    following = next(rows, None)
-                for asked in ahead[0][1]:
-                    yield await self._finish(asked)
-                self._budget.release(ahead.popleft()[0])
+                window, asked = ahead[0]
+                answers: dict[int, Data] = {}
+                for number, first, last in window.takes:
+                    ask = window.asks[number]
+                    data = answers.get(number)
+                    if data is None:
+                        data = answers[number] = await self._finish(asked[number])
+                    yield data if last - first == len(data) else memoryview(data)[first - ask.start : last - ask.start]
+                self._budget.release(ahead.popleft()[0].size)
         finally:
-            for size, row in ahead:
-                _give_up(row)
-                self._budget.release(size)
+            for window, asked in ahead:
+                _give_up(asked)
+                self._budget.release(window.size)
 
     async def _start(self, ask: Ask, wanted: Ask | None = None) -> _Asked:
         """Sends a GET if its node can be reached at once; what cannot be sent is dealt with by `_finish`."""
@@ -179,31 +205,36 @@ class Reader:
             raise StoreUnavailable(f"layout {layout_id} is not known here")
         return layout
 
-    def _rows(self, layout: Layout, extents: Extents, length: int, start: int, stop: int) -> Iterator[list[Ask]]:
-        """The GETs for a range, row by row; none is longer than one answer may be."""
+    def _window(self, layout: Layout, extents: Extents, length: int, start: int, stop: int, rows: int) -> _Window:
+        """The GETs for the beginning of a range, for so many rows at most; none is longer than one answer may be."""
         if not 0 <= start <= stop <= length:
             raise ValueError("a range lies within its part")
         row_bytes, segment_bytes = layout.row_bytes, layout.segment_bytes
-        while start < stop:
-            index, within = divmod(start, segment_bytes)
-            segment_length = min(segment_bytes, length - index * segment_bytes)
-            end = min(stop - index * segment_bytes, segment_length, (within // row_bytes + 1) * row_bytes)
-            yield list(self._asks(layout, _extent(extents, index), segment_length, within, end))
-            start += end - within
-
-    def _asks(self, layout: Layout, extent: Extent, segment_length: int, start: int, stop: int) -> Iterator[Ask]:
-        segment_id, group_id = extent
+        index, within = divmod(start, segment_bytes)
+        segment_length = min(segment_bytes, length - index * segment_bytes)
+        end = min(stop - index * segment_bytes, segment_length, (within // row_bytes + rows) * row_bytes)
+        segment_id, group_id = _extent(extents, index)
         group = self._fleet.groups.get(group_id)
         if group is None:
             raise StoreUnavailable(f"group {group_id} is not known here")
         turn = turn_of(segment_id)
-        for position, offset, size in layout.locate(segment_length, start, stop):
-            slot = (position + turn) % SHARDS
-            shard_id = make_shard_id(segment_id, slot)
-            shard_length = layout.shard_length(segment_length, position)
+        asks: list[Ask] = []
+        takes: list[_Take] = []
+        latest: dict[int, int] = {}
+        for position, offset, size in layout.locate(segment_length, within, end):
             for first in range(offset, offset + size, MAX_READ_BYTES):
                 last = min(first + MAX_READ_BYTES, offset + size)
-                yield Ask(group.nodes[slot], shard_id, first, last, shard_length)
+                known = latest.get(position)
+                if known is not None and last - asks[known].start <= MAX_READ_BYTES:
+                    # A shard's pieces of neighbouring rows lie one behind the other.
+                    asks[known] = asks[known]._replace(stop=last)
+                else:
+                    latest[position] = known = len(asks)
+                    slot = (position + turn) % SHARDS
+                    shard_length = layout.shard_length(segment_length, position)
+                    asks.append(Ask(group.nodes[slot], make_shard_id(segment_id, slot), first, last, shard_length))
+                takes.append(_Take(known, first, last))
+        return _Window(asks, takes, end - within)
 
 
 def _extent(extents: Extents, index: int) -> Extent:

@@ -1,20 +1,17 @@
-"""One JSON line for every request, written in batches by a thread: no request ever waits for a log.
+"""What the access log says of one request: a JSON line, written as `line_log.py` writes.
 
-The queue is bounded; what does not fit is counted and the count is written instead (law 9). A line holds no
-secret: paths without their queries (a presigned query is a credential), and of headers only the user agent.
+A line holds no secret: paths without their queries (a presigned query is a credential), and of headers only the user
+agent.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-QUEUED_LINES = 20_000
-FLUSH_SECONDS = 0.5
+from s3gate.web.line_log import QUEUED_LINES, STDOUT, LineLog, LogFile, StandardOutput
 
 
 class Entry(NamedTuple):
@@ -35,51 +32,12 @@ class Entry(NamedTuple):
     user_agent: bytes
 
 
-class AccessLog:
-    """Takes entries from the event loop; `run` is its writer and ends by being cancelled."""
+class AccessLog(LineLog[Entry]):
+    """Every request. The target is `-` for standard output, or a path."""
 
     def __init__(self, target: str, queued_lines: int = QUEUED_LINES) -> None:
-        self._target = target
-        self._limit = queued_lines
-        self._entries: list[Entry] = []
-        self._dropped = 0
-
-    def add(self, entry: Entry) -> None:
-        """Keeps the entry for the next batch, if there is room."""
-        if len(self._entries) < self._limit:
-            self._entries.append(entry)
-        else:
-            self._dropped += 1
-
-    async def run(self) -> None:
-        """Writes what has come together, twice a second; the rest when it is cancelled."""
-        try:
-            while True:
-                await asyncio.sleep(FLUSH_SECONDS)
-                await self._flush()
-        finally:
-            await self._flush()
-
-    async def _flush(self) -> None:
-        entries, self._entries = self._entries, []
-        dropped, self._dropped = self._dropped, 0
-        if entries or dropped:
-            await asyncio.shield(asyncio.to_thread(self._write, entries, dropped))
-
-    def _write(self, entries: list[Entry], dropped: int) -> None:
-        lines = [_line(entry) for entry in entries]
-        if dropped:
-            lines.append(json.dumps({"dropped": dropped}))
-        text = "\n".join(lines) + "\n"
-        try:
-            if self._target == "-":
-                sys.stdout.write(text)
-                sys.stdout.flush()
-            else:  # opened anew for every batch, so that a rotated file is left alone
-                with Path(self._target).open("a", encoding="ascii") as file:
-                    file.write(text)
-        except OSError:
-            self._dropped += dropped + len(entries)
+        sink = StandardOutput() if target == STDOUT else LogFile(Path(target))
+        super().__init__(sink, _line, queued_lines)
 
 
 def _line(entry: Entry) -> str:

@@ -147,7 +147,8 @@ class Cycle:
         chunks = self.chunks
         if self.expect_pending:
             self.expect_pending = False
-            if self.more_body and not chunks:
+            # Of an empty body too: botocore takes an answer in place of the 100 for that of the next request.
+            if (self.more_body or self.content_length == 0) and not chunks:
                 self.protocol.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         while not (chunks or self.disconnected or self.slow or self.response_complete):
             if not self.more_body and not self._delivered:
@@ -185,7 +186,7 @@ class Cycle:
             raise RuntimeError(f"unexpected {kind}")
 
     def _start(self, status: int, headers: Any) -> None:
-        if self.more_body and not self._rest_can_be_dropped():
+        if self.expect_pending or (self.more_body and not self._rest_can_be_dropped()):
             self.keep_alive = False
         protocol = self.protocol
         lines = [STATUS_LINE[status], protocol.porter.default_lines(protocol.server_state.default_headers)]

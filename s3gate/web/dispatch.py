@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import cast
 
-from s3gate.operations._failures import promoted
+from s3gate.operations._performing import performed
 from s3gate.operations.exchange import OperationFunction
 from s3gate.s3.operation import OPERATIONS
 
@@ -25,7 +25,7 @@ def function_name(operation: str) -> str:
 
 def dispatch_table() -> Mapping[str, OperationFunction]:
     """Every built operation; errors of the lower rooms leave the functions as S3's."""
-    return {name: promoted(_function(name)) for name, row in OPERATIONS.items() if row.built}
+    return {name: performed(_function(name)) for name, row in OPERATIONS.items() if row.built}
 
 
 def _function(operation: str) -> OperationFunction:

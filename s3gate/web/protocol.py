@@ -28,9 +28,19 @@ _VERSIONS = frozenset(("1.0", "1.1"))  # the parser would also take 0.9 and 2.0
 _NOTED = frozenset((b"host", b"expect", b"content-length", b"transfer-encoding"))
 
 
+TLS_VERSIONS = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
+
+
 def make_protocol(limits: Limits, waited_seconds: Callable[[], float] = nobody_waits) -> type[GateProtocol]:
     """The protocol class of one listener, for `uvicorn.Config(http=...)`."""
     return type("ListenerProtocol", (GateProtocol,), {"porter": Porter(limits, waited_seconds)})
+
+
+def _extensions(transport: asyncio.Transport) -> dict[str, Any]:
+    """Of the version of TLS, as ASGI's extension has it: a policy may ask for it."""
+    ssl_object = transport.get_extra_info("ssl_object")
+    version = None if ssl_object is None else TLS_VERSIONS.get(ssl_object.version())
+    return {} if version is None else {"tls": {"tls_version": version}}
 
 
 class Refused(Exception):
@@ -76,6 +86,7 @@ class GateProtocol(HttpToolsProtocol):
         self.server = get_local_addr(transport)
         self.client = get_remote_addr(transport)
         self.scheme = "https" if is_ssl(transport) else "http"
+        self.extensions = _extensions(transport)
         self.address = self.client[0] if self.client else ""
         if not self.porter.admit(self, self.address):
             self._refuse("SlowDown", "Too many connections.")
@@ -204,6 +215,7 @@ class GateProtocol(HttpToolsProtocol):
             "headers": self.headers,
             "client": self.client,
             "server": self.server,
+            "extensions": self.extensions,
         }
         keep_alive = version != "1.0" and parser.should_keep_alive()
         cycle = Cycle(self, scope, keep_alive, self.expect_100_continue, self.content_length)

@@ -23,24 +23,36 @@ import uvloop
 from chunkd import wire
 from s3gate.catalog import schema
 from s3gate.catalog.catalog import Catalog
+from s3gate.catalog.errors import CatalogError
 from s3gate.catalog.limits import Limits as CatalogLimits
 from s3gate.catalog.starting import when_up
+from s3gate.crypto.errors import KeyFileError
+from s3gate.crypto.kms import LocalKms
 from s3gate.gate import Gate
+from s3gate.iam_api.handle import IamService
+from s3gate.iam_api.jwks import ProviderKeys, fetch
+from s3gate.identity.identities import Identities
+from s3gate.identity.naming import MAIN_ACCOUNT_ID
 from s3gate.s3.credentials import Credential
+from s3gate.settings import SettingsError
 from s3gate.store.budget import Budget
 from s3gate.store.limits import SMALL_BYTES, SMALL_SHARE, StoreLimits
 from s3gate.store.store import Store
 from s3gate.web.access_log import AccessLog
 from s3gate.web.app import make_app
+from s3gate.web.audit_log import AuditLog
+from s3gate.web.brakes import Brakes
 from s3gate.web.cycle import Application
 from s3gate.web.dispatch import dispatch_table
 from s3gate.web.door import Door
 from s3gate.web.fleet_watch import FleetWatch
+from s3gate.web.iam_door import IamDoor
 from s3gate.web.internal import Internal
 from s3gate.web.limits import Limits
 from s3gate.web.listeners import Server, listening_socket, make_server
 from s3gate.web.meters import Meters, Sample
 from s3gate.web.tuning import tune_allocator, tune_collector
+from s3gate.web.website import WebsiteDoor, by_host
 
 if TYPE_CHECKING:
     from s3gate.settings import Settings
@@ -49,6 +61,7 @@ log = logging.getLogger("s3gate.web")
 
 KIND = "gate"
 CANCELLED_SECONDS = 0.2
+NOTE_USED_SECONDS = 10.0
 CLOSE_SECONDS = 0.5
 """How long closing the session may take: one that is not closed is closed by a worker later."""
 
@@ -66,14 +79,29 @@ async def serve(settings: Settings, stop: asyncio.Event | None = None) -> None:
     key = wire.ClusterKey.parse(settings.cluster_key_text())
     async with contextlib.AsyncExitStack() as stack:
         gate, watch = await _open_gate(settings, key, stack, stop)
-        meters, access_log = Meters(), AccessLog(settings.access_log) if settings.access_log else None
-        background = [watch.run()] if access_log is None else [watch.run(), access_log.run()]
-        for work in background:
+        meters, access_log, audit_log = Meters(), _access_log(settings), _audit_log(settings)
+        logs = [each for each in (access_log, audit_log) if each is not None]
+        for work in (watch.run(), _note_used_keys(gate.identities), *(each.run() for each in logs)):
             stack.push_async_callback(_cancel, asyncio.create_task(work))
-        door = Door(gate, dispatch_table(), meters, access_log)
-        app = make_app(door, watch.readiness, _samples(gate, meters))
+        brakes = Brakes(settings.failed_signatures_per_minute, settings.failed_signature_delay_seconds)
+        iam = IamDoor(gate.identities, IamService(gate.identities, ProviderKeys(fetch, time.time)), brakes)
+        door = Door(gate, dispatch_table(), iam, meters, brakes, access_log, audit_log)
+        app = make_app(door, watch.readiness, _samples(gate, meters, brakes, audit_log))
+        if settings.website_domains:
+            site = WebsiteDoor(gate, dispatch_table(), iam, meters, brakes, access_log, audit_log)
+            app = by_host(settings.website_domains, site, app)
         internal = Internal(gate.catalog, key.derive(wire.INTERNAL_PURPOSE), time.time, watch.node_joined)
         await _serve_ports(settings, app, internal, gate.budget.longest_wait_seconds, stop)
+
+
+def _access_log(settings: Settings) -> AccessLog | None:
+    return AccessLog(settings.access_log) if settings.access_log else None
+
+
+def _audit_log(settings: Settings) -> AuditLog | None:
+    if not settings.audit_log:
+        return None
+    return AuditLog(settings.audit_log, settings.audit_log_bytes, settings.audit_log_files)
 
 
 async def _open_catalog(settings: Settings, key: wire.ClusterKey) -> Catalog:
@@ -103,15 +131,33 @@ async def _open_gate(
     watch = FleetWatch(catalog, store)
     with contextlib.suppress(Exception):  # its loop will say so if it goes on failing
         await watch.refresh()
-    return Gate(settings, catalog, store, budget, _root_only(settings)), watch
+    return Gate(settings, catalog, store, budget, await _open_identities(settings, key, catalog), _kms(settings)), watch
 
 
-def _root_only(settings: Settings) -> Callable[[str], Credential | None]:
-    """The one key pair there is so far; without one, nobody is let in."""
-    if not settings.root_access_key:
-        return lambda _: None
-    root = Credential(settings.root_access_key, settings.root_secret_key)
-    return {root.access_key: root}.get
+def _kms(settings: Settings) -> LocalKms | None:
+    """Who keeps keys: the file that the setting names."""
+    if settings.kms_keys_file is None:
+        return None
+    try:
+        return LocalKms(settings.kms_keys_file, settings.region, MAIN_ACCOUNT_ID)
+    except KeyFileError as error:
+        raise SettingsError(f"S3GATE_KMS_KEYS_FILE: {error}") from None
+
+
+async def _open_identities(settings: Settings, key: wire.ClusterKey, catalog: Catalog) -> Identities:
+    """Who may sign: whom the catalog knows, and the installation's own key pair."""
+    root = Credential(settings.root_access_key, settings.root_secret_key) if settings.root_access_key else None
+    identities = Identities(catalog.identities, key, root, settings.region, time.time)
+    await identities.start()
+    return identities
+
+
+async def _note_used_keys(identities: Identities) -> None:
+    """When keys were used is written down now and then: nobody waits for it, and losing some of it loses nothing."""
+    while True:
+        await asyncio.sleep(NOTE_USED_SECONDS)
+        with contextlib.suppress(CatalogError):
+            await identities.flush()
 
 
 async def _serve_ports(
@@ -175,7 +221,7 @@ async def _close_catalog(catalog: Catalog) -> None:
         log.warning("the session was not closed, a worker will do it: %r", error)
 
 
-def _samples(gate: Gate, meters: Meters) -> Callable[[], Iterable[Sample]]:
+def _samples(gate: Gate, meters: Meters, brakes: Brakes, audit_log: AuditLog | None) -> Callable[[], Iterable[Sample]]:
     """The metrics page: the door's counters, and what the other rooms know of themselves."""
 
     def collect() -> Iterable[Sample]:
@@ -184,6 +230,14 @@ def _samples(gate: Gate, meters: Meters) -> Callable[[], Iterable[Sample]]:
         yield Sample("s3gate_body_budget_bytes", "Bytes that bodies may hold.", "gauge", budget.total)
         yield Sample("s3gate_body_budget_free_bytes", "Of them, held by nobody.", "gauge", budget.free)
         yield Sample("s3gate_body_budget_waiting", "Bodies that wait for theirs.", "gauge", budget.waiting)
+        yield Sample("s3gate_failed_signatures_total", "Nobody's keys, wrong signatures.", "counter", brakes.failed)
+        yield Sample("s3gate_slowed_signatures_total", "Of them, held back.", "counter", brakes.slowed)
+        if audit_log is not None:
+            yield Sample("s3gate_audit_lines_lost_total", "Never written.", "counter", audit_log.lost)
+        for kind, batches, batched in gate.catalog.batches():
+            label = f'kind="{kind}"'
+            yield Sample("s3gate_catalog_batches_total", "Statements for many requests.", "counter", batches, label)
+            yield Sample("s3gate_catalog_batched_total", "Requests in them.", "counter", batched, label)
         yield Sample("s3gate_nodes", "Nodes known.", "gauge", view.nodes)
         yield Sample("s3gate_nodes_up", "Nodes with a fresh heartbeat.", "gauge", view.nodes_up)
         yield Sample("s3gate_groups", "Groups that may take writes.", "gauge", view.groups)

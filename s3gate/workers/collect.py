@@ -7,11 +7,19 @@ that a row still names: the catalog says so in the statement that hands the garb
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from s3gate.catalog.errors import CatalogError
 from s3gate.catalog.rows import GarbageRow
 from s3gate.geometry.extents import Extent, unpack
 from s3gate.workers.disposal import dispose, shards_by_node, trash
 from s3gate.workers.groups import refresh_fleet
 from s3gate.workers.workshop import GARBAGE_ROWS, PARKED_ROWS, PART_ROWS, SEGMENTS_AT_ONCE, Workshop
+
+RENEW_SECONDS = 10.0
+"""A third of the lease (catalog/limits.py)."""
 
 
 async def collect(shop: Workshop) -> bool:
@@ -19,14 +27,38 @@ async def collect(shop: Workshop) -> bool:
     rows = await shop.catalog.take_garbage(GARBAGE_ROWS)
     if not rows:
         return False
+    async with _leased(shop, rows):
+        return await _collect(shop, rows) or len(rows) == GARBAGE_ROWS
+
+
+async def _collect(shop: Workshop, rows: list[GarbageRow]) -> bool:
+    """Whether it made garbage anew."""
     unreferenced = [row for row in rows if not row.referenced]
     # Small contents go to the nodes together; those with parts one by one, a batch of parts at a time.
     await _dispose(shop, [extent for row in unreferenced if not row.part_count for extent in unpack(row.extents)])
     await shop.catalog.finish_garbage([row for row in rows if row.referenced or not row.part_count])
-    for row in unreferenced:
-        if row.part_count:
-            await _collect_parts(shop, row)
-    return len(rows) == GARBAGE_ROWS
+    multipart = [row for row in unreferenced if row.part_count]
+    for row in multipart:
+        await _collect_parts(shop, row)
+    # What such contents had by reference, or lent so, has just become garbage of its own.
+    return bool(multipart)
+
+
+@asynccontextmanager
+async def _leased(shop: Workshop, rows: list[GarbageRow]) -> AsyncIterator[None]:
+    """Nobody else's while this process lives, however long it takes; soon somebody's when it does not."""
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            with suppress(CatalogError):  # at worst two collectors do the same
+                await shop.catalog.renew_garbage(rows)
+
+    renewing = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        renewing.cancel()
 
 
 async def _collect_parts(shop: Workshop, row: GarbageRow) -> None:

@@ -27,6 +27,7 @@ from s3gate.store.budget import Budget
 from s3gate.store.errors import StoreError
 from s3gate.store.limits import StoreLimits
 from s3gate.store.store import Store
+from s3gate.workers import lifecycle
 from s3gate.workers.collect import collect, deliver_parked
 from s3gate.workers.expire import expire_uploads, forget_completed
 from s3gate.workers.groups import follow_fleet, refresh_fleet
@@ -56,12 +57,14 @@ class Chore(NamedTuple):
 def chores(settings: Settings) -> Sequence[Chore]:
     """All background work of a store."""
     expiry = min(LONGEST_REST_SECONDS, max(0.2, settings.upload_expiry_seconds / 10))
+    rules = min(LONGEST_REST_SECONDS, max(0.2, settings.lifecycle_day_seconds / 10))
     tombstones = min(LONGEST_REST_SECONDS, max(0.2, settings.tombstone_seconds / 10))
     return (
         Chore("fleet", follow_fleet, FLEET_SECONDS),
         Chore("collect", collect, settings.collect_seconds),
         Chore("parked", deliver_parked, PARKED_SECONDS),
         Chore("expire", expire_uploads, expiry),
+        Chore("lifecycle", lifecycle.follow_rules, rules),
         Chore("tombstones", forget_completed, tombstones),
         Chore("sessions", close_stale_sessions, min(5.0, max(0.2, settings.session_timeout_seconds / 5))),
         Chore("sweep", Sweeper().sweep, SWEEP_SECONDS),
@@ -71,6 +74,7 @@ def chores(settings: Settings) -> Sequence[Chore]:
 async def work(settings: Settings, stop: asyncio.Event | None = None) -> None:
     """Work until `stop` is set, or a signal sets it."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger(lifecycle.__name__).setLevel(logging.INFO)  # it says what it ended
     stop = _stopped_by_signals() if stop is None else stop
     key = wire.ClusterKey.parse(settings.cluster_key_text())
     await when_up(lambda: _prepare(settings, key), stop)

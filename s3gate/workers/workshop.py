@@ -22,6 +22,10 @@ SEGMENTS_AT_ONCE = 1000
 PARKED_ROWS = 16
 """Parked rows, up to 4096 shards each, that one unit delivers to a node."""
 UPLOAD_ROWS = 100
+LIFECYCLE_ROWS = 1000
+"""Keys, older versions or uploads that one unit judges by lifecycle rules."""
+REMOVALS_AT_ONCE = 100
+"""Of these, what is removed at a time: requests share the database."""
 LIST_LINES = 5000
 """Shards of a session that one page of a node's list brings."""
 

@@ -14,6 +14,7 @@ from s3gate.admin.run import main
 from s3gate.catalog.audit import Audit
 from s3gate.catalog.rows import NO_CONDITION, Stored
 from s3gate.geometry.ids import make_id, shard_id
+from s3gate.workers.collect import collect
 from s3gate.workers.groups import refresh_fleet
 from tests.fix_ministore import BUCKET, KEY, MiniStore
 
@@ -39,7 +40,7 @@ async def filled(ministore: MiniStore) -> None:
     await ministore.put(b"small", b"x")
     await ministore.put(b"empty", b"")
     stored = Stored(row.content_id, row.size, row.etag, row.layout_id, 0, row.extents, b"", "")
-    await ministore.catalog.copy_object(row, BUCKET, b"copy", stored, NO_CONDITION)
+    await ministore.catalog.copy_object(row, ministore.bucket, b"copy", stored, NO_CONDITION)
     upload = await ministore.begin(b"multi")
     await ministore.complete(upload, [await ministore.part(upload, number, BIG) for number in (1, 3)])
     await ministore.part(await ministore.begin(b"unfinished"), 1, BIG)
@@ -54,6 +55,42 @@ async def test_a_sound_store_is_clean(ministore: MiniStore) -> None:
     assert errors(report) == {} and report.clean
     assert (report.objects, report.parts, report.uploads) == (6, 3, 1)
     assert report.bytes == 5 * len(BIG) + 1 and report.segments == 5 * 3 + 1
+
+
+@pytest.mark.parametrize("order", [(b"multi", b"big", b"refers"), (b"refers", b"big", b"multi")])
+async def test_parts_by_reference_are_sound_whoever_goes_first(ministore: MiniStore, order: tuple[bytes, ...]) -> None:
+    """The bytes of one session, named by rows of another one, and at last by these alone."""
+    await filled(ministore)
+    catalog = ministore.catalog
+    upload = await ministore.begin(b"refers")
+    await catalog.copy_part(await ministore.find(b"multi"), 3, upload, 1, "etag", "")
+    await catalog.copy_part(await ministore.find(b"big"), 0, upload, 2, "etag", "")
+    report = await checked(ministore, deep=True)
+    assert report.clean and errors(report) == {} and report.segments == 5 * 3 + 1
+    await ministore.complete(upload, await catalog.all_parts(upload.upload_id))
+    await ministore.delete(b"copy")
+    for key in order:
+        await ministore.delete(key)
+        assert (await checked(ministore)).clean
+        while await collect(ministore.shop):
+            pass
+        report = await checked(ministore, deep=True)
+        assert report.clean and errors(report) == {}
+    assert report.segments == 2 * 3 + 1
+
+
+async def test_a_shard_that_only_a_reference_names_is_missed(ministore: MiniStore) -> None:
+    row = await ministore.put(b"big", BIG)
+    upload = await ministore.begin(b"refers")
+    await ministore.catalog.copy_part(row, 0, upload, 1, "etag", "")
+    await ministore.delete(b"big")
+    while await collect(ministore.shop):
+        pass
+    lost = min(ministore.live())
+    for node in ministore.nodes:
+        if node.shards is not None and lost in node.live():
+            await node.shards.trash([lost])
+    assert errors(await checked(ministore)) == {"missing": 1}
 
 
 async def test_garbage_is_no_error(ministore: MiniStore) -> None:

@@ -29,7 +29,8 @@ class CuttingProxy:
 
     def arm(self, statement: str, *, forward: bool) -> None:
         """Cut when this statement comes by; `forward`: Postgres still gets it, the client never hears of it."""
-        self._armed = (statement.encode() + b"\0", forward)
+        # Before it a Bind has the portal's name, which is empty; a Parse, which runs nothing, has its own length.
+        self._armed = (b"\0" + statement.encode() + b"\0", forward)
         self.cut.clear()
 
     def drop_all(self) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from s3gate.catalog.catalog import Catalog
-from s3gate.catalog.rows import Committed, PartRow, Stored, UploadRow
+from s3gate.catalog.errors import BucketMissing
+from s3gate.catalog.rows import BucketRow, Committed, Condition, Deleted, ObjectRow, PartRow, Stored, UploadRow
 from s3gate.geometry.extents import Extent, pack
 
 
@@ -20,9 +23,47 @@ def part(catalog: Catalog, upload: UploadRow, number: int, *, size: int = 5, seg
     return PartRow(upload.upload_id, number, part_id, size, part_id.hex(), "", upload.initiated_at, 1, pack(extents))
 
 
+async def bucket_of(catalog: Catalog, name: str = "box", *, fresh: bool = False) -> BucketRow:
+    """The bucket's row, maybe a remembered one."""
+    row = await catalog.find_bucket(name, fresh=fresh)
+    if row is None:
+        raise BucketMissing
+    return row
+
+
+async def put(catalog: Catalog, bucket: str, key: bytes, content: Stored, condition: Condition) -> Committed:
+    """put_object, decided on whatever row of the bucket is remembered."""
+    return await catalog.put_object(await bucket_of(catalog, bucket), key, content, condition)
+
+
+async def delete(catalog: Catalog, bucket: str, key: bytes, condition: Condition) -> Deleted | None:
+    """delete_object, likewise."""
+    return await catalog.delete_object(await bucket_of(catalog, bucket), key, condition)
+
+
+async def copy_to(
+    catalog: Catalog, source: ObjectRow, bucket: str, key: bytes, content: Stored, condition: Condition
+) -> Committed:
+    """copy_object, likewise."""
+    return await catalog.copy_object(source, await bucket_of(catalog, bucket), key, content, condition)
+
+
+async def complete_upload(
+    catalog: Catalog,
+    upload: UploadRow,
+    parts: Sequence[tuple[int, bytes]],
+    content: Stored,
+    condition: Condition,
+    digest: bytes,
+) -> Committed:
+    """complete_upload into the bucket `box`, likewise."""
+    return await catalog.complete_upload(await bucket_of(catalog), upload, parts, content, condition, digest)
+
+
 async def begin(catalog: Catalog, key: bytes = b"key", bucket: str = "box") -> UploadRow:
     """A new upload."""
-    return await catalog.create_upload(bucket, key, headers=b"", checksum_algorithm="", checksum_type="", group_id=1)
+    row = await bucket_of(catalog, bucket)
+    return await catalog.create_upload(row, key, headers=b"", checksum_algorithm="", checksum_type="", group_id=1)
 
 
 def whole(upload: UploadRow, parts: list[PartRow]) -> Stored:

@@ -71,6 +71,30 @@ async def test_what_arrives_together_goes_together() -> None:
     assert await asyncio.gather(*tasks) == ["A", "B", "C"]
 
 
+async def test_others_gather_behind_a_batch_under_way_until_it_ends_or_lasts_or_they_are_many() -> None:
+    lane = Lane()
+    batcher = make(lane, gather_seconds=0.05)
+    tasks = submit(batcher, "a")
+    await turns()
+    tasks += submit(batcher, "b", "c")
+    await turns()
+    assert lane.batches == [["a"]]
+    lane.gates[0].set()
+    await turns()
+    assert lane.batches == [["a"], ["b", "c"]]
+    tasks += submit(batcher, "d")
+    await asyncio.sleep(0.15)
+    assert lane.batches[2:] == [["d"]]
+    lane.gates[1].set()
+    await turns()
+    tasks += submit(batcher, "e", "f", "g", "h")
+    await turns()
+    assert lane.batches[3:] == [["e", "f", "g", "h"]]
+    for gate in lane.gates:
+        gate.set()
+    assert await asyncio.gather(*tasks) == list("ABCDEFGH")
+
+
 async def test_batches_under_way_are_on_disjoint_keys_and_a_key_keeps_its_order() -> None:
     lane = Lane()
     batcher = make(lane, key=lambda item: item[0])
@@ -113,7 +137,7 @@ async def test_a_lost_race_joins_the_next_batch_a_bounded_number_of_times() -> N
         return [AGAIN if item == "never" or tries[item] < 3 else tries[item] for item in items]
 
     refused: list[str] = []
-    batcher = make(run, key=lambda item: item, refused=refused.append)
+    batcher = make(run, key=lambda item: item, refused=lambda item, _: refused.append(item))
     answers = await asyncio.gather(*submit(batcher, "a", "never"), return_exceptions=True)
     assert answers[0] == 3
     assert isinstance(answers[1], Unavailable)
@@ -124,7 +148,7 @@ async def test_a_lost_race_joins_the_next_batch_a_bounded_number_of_times() -> N
 async def test_the_queue_is_bounded_and_what_is_cancelled_before_it_began_never_runs() -> None:
     lane = Lane()
     refused: list[str] = []
-    batcher = make(lane, lanes=1, waiting=3, refused=refused.append)
+    batcher = make(lane, lanes=1, waiting=3, refused=lambda item, _: refused.append(item))
     tasks = submit(batcher, "a")
     await turns()
     tasks += submit(batcher, "b", "c")
@@ -144,7 +168,7 @@ async def test_the_queue_is_bounded_and_what_is_cancelled_before_it_began_never_
 async def test_who_is_cancelled_under_way_leaves_its_refusal_behind() -> None:
     lane = Lane(answer=lambda item: ValueError(item))
     refused: list[str] = []
-    batcher = make(lane, refused=refused.append)
+    batcher = make(lane, refused=lambda item, _: refused.append(item))
     [task] = submit(batcher, "a")
     await turns()
     task.cancel()
@@ -161,7 +185,9 @@ async def test_an_answer_known_later_frees_its_lane_and_key_and_is_waited_for_a_
         return [truths.setdefault(item, loop.create_future()) for item in items]
 
     refused: list[str] = []
-    batcher = make(run, lanes=1, key=lambda item: item[0], settle_seconds=0.05, refused=refused.append)
+    batcher = make(
+        run, lanes=1, key=lambda item: item[0], settle_seconds=0.05, refused=lambda item, _: refused.append(item)
+    )
     tasks = submit(batcher, "a1", "a2", "b1", "c1")
     await turns(10)
     assert list(truths) == ["a1", "b1", "c1", "a2"]

@@ -13,7 +13,7 @@ from s3gate.catalog import listing
 from s3gate.catalog.catalog import Catalog
 from s3gate.catalog.rows import NO_CONDITION, CommonPrefix, ListEntry, UploadRow
 from tests.catalog.conftest import Look
-from tests.catalog.making import begin, stored
+from tests.catalog.making import begin, put, stored
 
 Entry = tuple[str, bytes]
 
@@ -78,7 +78,7 @@ class Pages:
     ) -> list[Entry]:
         catalog = self.catalog
         bucket = await catalog.create_bucket(f"b{catalog.ids.next().hex()}", "root", "")
-        await asyncio.gather(*[catalog.put_object(bucket.name, key, stored(catalog), NO_CONDITION) for key in keys])
+        await asyncio.gather(*[put(catalog, bucket.name, key, stored(catalog), NO_CONDITION) for key in keys])
         collected: list[Entry] = []
         while True:
             entries, truncated = await read(catalog, bucket.bucket_id, prefix, delimiter, after, inclusive, limit)
@@ -106,7 +106,7 @@ async def test_a_page_shows_what_the_row_says(catalog: Catalog, delimiter: bytes
     bucket = await catalog.find_bucket("box")
     assert bucket is not None
     content = stored(catalog, size=77)
-    committed = await catalog.put_object("box", b"a", content, NO_CONDITION)
+    committed = await put(catalog, "box", b"a", content, NO_CONDITION)
     page = await catalog.list_objects(
         bucket.bucket_id, prefix=b"", delimiter=delimiter, after=b"", inclusive=False, limit=1
     )
@@ -123,7 +123,7 @@ async def test_the_longest_keys(catalog: Catalog) -> None:
     assert bucket is not None
     keys = [b"\xff" * 1024, b"\xff" * 1023 + b"\xfe", b"\xff" * 1023, b"\xff" * 1022 + b"/"]
     for key in keys:
-        await catalog.put_object("box", key, stored(catalog), NO_CONDITION)
+        await put(catalog, "box", key, stored(catalog), NO_CONDITION)
     for prefix in (b"", b"\xff", b"\xff" * 1023, b"\xff" * 1024, b"\xff" * 1025):
         for delimiter in (b"", b"/", b"\xff", b"\xff\xff"):
             for after in (b"", b"\xff" * 1023, b"\xff" * 1024, b"\xff" * 2000):
@@ -152,10 +152,10 @@ async def test_a_skip_scan_does_not_read_what_it_skips(catalog: Catalog, look: L
 async def test_buckets_are_listed_by_name(catalog: Catalog) -> None:
     for name in ("b-1", "b.1", "b1", "a", "b_1", "zz"):
         await catalog.create_bucket(name, "root", "")
-    names = [row.name for row in await catalog.list_buckets("", "", 100)]
+    names = [row.name for row in await catalog.list_buckets("root", "", "", 100)]
     assert names == sorted([*names]) and len(names) == 7
-    assert [row.name for row in await catalog.list_buckets("b", "b-1", 2)] == ["b.1", "b1"]
-    assert [row.name for row in await catalog.list_buckets("b", "b1", 9)] == ["b_1", "box"]
+    assert [row.name for row in await catalog.list_buckets("root", "b", "b-1", 2)] == ["b.1", "b1"]
+    assert [row.name for row in await catalog.list_buckets("root", "b", "b1", 9)] == ["b_1", "box"]
 
 
 async def test_uploads_are_listed_by_key_and_id(catalog: Catalog) -> None:
@@ -191,3 +191,15 @@ async def test_uploads_are_listed_by_key_and_id(catalog: Catalog) -> None:
         ]  # fmt: skip
     page = await catalog.list_uploads(bucket.bucket_id, prefix=b"", delimiter=b"", after=b"a", after_id=b"", limit=1)
     assert page.entries == [uploads[3]]
+
+
+async def test_a_marker_outside_the_prefix_brings_nothing_from_outside(catalog: Catalog) -> None:
+    """No byte lies between a key and the same with a NUL behind it: the bound below the prefix is the marker's key."""
+    bucket = await catalog.find_bucket("box")
+    assert bucket is not None
+    inside = await begin(catalog, b"a\0")
+    await begin(catalog, b"a")
+    page = await catalog.list_uploads(
+        bucket.bucket_id, prefix=b"a\0", delimiter=b"", after=b"a", after_id=bytes(16), limit=9
+    )
+    assert page.entries == [inside]

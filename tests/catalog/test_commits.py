@@ -15,6 +15,7 @@ from s3gate.catalog import pool
 from s3gate.catalog.catalog import Catalog
 from s3gate.catalog.connection import is_retryable
 from s3gate.catalog.errors import (
+    BucketChanged,
     BucketMissing,
     BucketNotEmpty,
     CatalogError,
@@ -22,12 +23,13 @@ from s3gate.catalog.errors import (
     ObjectMissing,
     Unavailable,
 )
-from s3gate.catalog.rows import NO_CONDITION, Committed, Condition
+from s3gate.catalog.rows import NO_CONDITION, NULL_VERSION, Committed, Condition, Deleted
 from tests.catalog.conftest import QUICK, Look
-from tests.catalog.making import is_committed, stored
+from tests.catalog.making import begin, bucket_of, delete, is_committed, put, stored
 
 ABSENT = Condition(None, True)
 EXISTS = Condition(("*",), False)
+REFUSED = BucketMissing | BucketChanged
 
 
 async def gathered(*work: Awaitable[Any]) -> list[Any]:
@@ -36,15 +38,15 @@ async def gathered(*work: Awaitable[Any]) -> list[Any]:
 
 async def test_put_find_overwrite_delete(catalog: Catalog) -> None:
     first, second = stored(catalog, headers=b"h"), stored(catalog, size=20)
-    assert (await catalog.put_object("box", b"\0\xff", first, NO_CONDITION)).version == 1
+    assert (await put(catalog, "box", b"\0\xff", first, NO_CONDITION)).version == 1
     bucket, row = await catalog.find_object("box", b"\0\xff")
     assert bucket is not None and bucket.name == "box"
     assert row is not None and (row.content_id, row.size, row.extents) == (first.content_id, 10, first.extents)
-    committed = await catalog.put_object("box", b"\0\xff", second, NO_CONDITION)
+    committed = await put(catalog, "box", b"\0\xff", second, NO_CONDITION)
     row = (await catalog.find_object("box", b"\0\xff"))[1]
-    assert row is not None and (row.version, row.modified_at) == (2, committed.modified_at) == committed
-    assert await catalog.delete_object("box", b"\0\xff", NO_CONDITION) is True
-    assert await catalog.delete_object("box", b"\0\xff", NO_CONDITION) is False
+    assert row is not None and (row.version, row.modified_at) == (2, committed.modified_at) == committed[:2]
+    assert await delete(catalog, "box", b"\0\xff", NO_CONDITION) == Deleted(False, 2, b"")
+    assert await delete(catalog, "box", b"\0\xff", NO_CONDITION) is None
     assert (await catalog.find_object("box", b"\0\xff"))[1] is None
     assert [row.content_id for row in await catalog.take_garbage(10)] == [first.content_id, second.content_id]
 
@@ -54,9 +56,9 @@ async def test_a_bucket_that_is_not_there(catalog: Catalog) -> None:
     assert await catalog.find_object("no\0box", b"k") == (None, None)
     assert await catalog.find_object("b\udcffx", b"k") == (None, None)
     with pytest.raises(BucketMissing):
-        await catalog.put_object("nobox", b"k", stored(catalog), NO_CONDITION)
+        await put(catalog, "nobox", b"k", stored(catalog), NO_CONDITION)
     with pytest.raises(BucketMissing):
-        await catalog.delete_object("nobox", b"k", NO_CONDITION)
+        await delete(catalog, "nobox", b"k", NO_CONDITION)
 
 
 CONDITIONS: list[tuple[bool, Condition, Any]] = [
@@ -79,11 +81,11 @@ async def test_conditions(catalog: Catalog, what: str) -> None:
 
     async def write(key: bytes, there: bool, condition: Condition) -> Any:
         if there:
-            await catalog.put_object("box", key, stored(catalog, etag="mine"), NO_CONDITION)
+            await put(catalog, "box", key, stored(catalog, etag="mine"), NO_CONDITION)
         await asyncio.sleep(0.05)
         if what == "put":
-            return await catalog.put_object("box", key, stored(catalog, etag="new"), condition)
-        return await catalog.delete_object("box", key, condition)
+            return await put(catalog, "box", key, stored(catalog, etag="new"), condition)
+        return await delete(catalog, "box", key, condition)
 
     answers = await gathered(
         *[write(key, there, condition) for key, (there, condition, _) in zip(keys, CONDITIONS, strict=True)]
@@ -93,7 +95,7 @@ async def test_conditions(catalog: Catalog, what: str) -> None:
         etag = row.etag if row else None
         if refusal is None:
             assert etag == ("new" if what == "put" else None)
-            assert what == "put" or answer is there
+            assert what == "put" or isinstance(answer, Deleted) is there
         elif isinstance(refusal, str):
             assert isinstance(answer, ConditionFailed) and answer.condition == refusal
             assert etag == "mine"
@@ -106,8 +108,8 @@ async def test_two_gates_create_one_key_at_once(catalog: Catalog, second: Catalo
         key = b"key-%d" % number
         contents = [stored(catalog), stored(second)]
         answers = await asyncio.gather(
-            catalog.put_object("box", key, contents[0], NO_CONDITION),
-            second.put_object("box", key, contents[1], NO_CONDITION),
+            put(catalog, "box", key, contents[0], NO_CONDITION),
+            put(second, "box", key, contents[1], NO_CONDITION),
         )
         assert sorted(answer.version for answer in answers) == [1, 2]
         row = (await second.find_object("box", key))[1]
@@ -122,32 +124,41 @@ async def test_of_many_conditional_writers_on_two_gates_exactly_one_wins(
     catalog: Catalog, second: Catalog, look: Look
 ) -> None:
     gates = [catalog, second]
-    answers = await gathered(*[gate.put_object("box", b"k", stored(gate), ABSENT) for _ in range(32) for gate in gates])
+    answers = await gathered(*[put(gate, "box", b"k", stored(gate), ABSENT) for _ in range(32) for gate in gates])
     assert sum(map(is_committed, answers)) == 1
     assert all(isinstance(answer, Committed | ConditionFailed) for answer in answers)
     etag = await look.one("SELECT etag FROM object")
     swaps = await gathered(
-        *[gate.put_object("box", b"k", stored(gate), Condition((etag,), False)) for _ in range(32) for gate in gates]
+        *[put(gate, "box", b"k", stored(gate), Condition((etag,), False)) for _ in range(32) for gate in gates]
     )
     assert sum(map(is_committed, swaps)) == 1
-    deletes = await gathered(*[gate.delete_object("box", b"k", EXISTS) for _ in range(32) for gate in gates])
-    assert deletes.count(True) == 1
+    deletes = await gathered(*[delete(gate, "box", b"k", EXISTS) for _ in range(32) for gate in gates])
+    assert sum(isinstance(answer, Deleted) for answer in deletes) == 1
     assert sum(isinstance(answer, ObjectMissing) for answer in deletes) == 63
 
 
 async def test_refused_writes_become_garbage_by_themselves(catalog: Catalog, look: Look) -> None:
-    await catalog.put_object("box", b"k", stored(catalog), NO_CONDITION)
+    await put(catalog, "box", b"k", stored(catalog), NO_CONDITION)
     refused = stored(catalog)
     with pytest.raises(ConditionFailed):
-        await catalog.put_object("box", b"k", refused, ABSENT)
-    unknown = stored(catalog)
-    with pytest.raises(BucketMissing):
-        await catalog.put_object("nobox", b"k", unknown, ABSENT)
+        await put(catalog, "box", b"k", refused, ABSENT)
     await catalog._discards.drain(5)
-    assert {row[0] for row in await look.rows("SELECT content_id FROM garbage")} == {
-        refused.content_id,
-        unknown.content_id,
-    }
+    assert await look.rows("SELECT content_id FROM garbage") == [(refused.content_id,)]
+
+
+async def test_a_bucket_that_changed_gives_the_bytes_back(catalog: Catalog, look: Look) -> None:
+    old = await bucket_of(catalog)
+    content, other = stored(catalog), stored(catalog)
+    await look.rows("UPDATE bucket SET config_number = config_number + 1")
+    new = await bucket_of(catalog, fresh=True)
+    work = [catalog.put_object(old, b"k", content, NO_CONDITION), catalog.put_object(new, b"l", other, NO_CONDITION)]
+    answers = await gathered(*work)
+    assert isinstance(answers[0], BucketChanged) and is_committed(answers[1])
+    with pytest.raises(BucketChanged):
+        await catalog.put_object(old, b"k", content, NO_CONDITION)
+    await catalog._discards.drain(5)
+    assert await look.one("SELECT count(*) FROM garbage") == 0
+    assert is_committed(await catalog.put_object(new, b"k", content, NO_CONDITION))
 
 
 async def test_a_poisoned_row_fails_alone(catalog: Catalog, look: Look) -> None:
@@ -158,8 +169,8 @@ async def test_a_poisoned_row_fails_alone(catalog: Catalog, look: Look) -> None:
         stored(catalog, etag="surrogate\udcff"),
         stored(catalog, size=1 << 70),
     ]
-    work = [catalog.put_object("box", b"%d" % place, each, NO_CONDITION) for place, each in enumerate(good + bad)]
-    work.append(catalog.put_object("box", b"x" * 1025, stored(catalog), NO_CONDITION))
+    work = [put(catalog, "box", b"%d" % place, each, NO_CONDITION) for place, each in enumerate(good + bad)]
+    work.append(put(catalog, "box", b"x" * 1025, stored(catalog), NO_CONDITION))
     random.Random(1).shuffle(work)
     answers = await gathered(*work)
     assert sum(map(is_committed, answers)) == len(good)
@@ -178,11 +189,11 @@ async def test_opposite_key_orders_make_no_deadlocks(
 
     monkeypatch.setattr(pool, "is_retryable", counted)
     keys = [b"%03d" % number for number in range(60)]
-    await asyncio.gather(*[catalog.put_object("box", key, stored(catalog), NO_CONDITION) for key in keys])
+    await asyncio.gather(*[put(catalog, "box", key, stored(catalog), NO_CONDITION) for key in keys])
     for _ in range(15):
         await asyncio.gather(
-            *[catalog.put_object("box", key, stored(catalog), NO_CONDITION) for key in keys],
-            *[second.put_object("box", key, stored(second), NO_CONDITION) for key in reversed(keys)],
+            *[put(catalog, "box", key, stored(catalog), NO_CONDITION) for key in keys],
+            *[put(second, "box", key, stored(second), NO_CONDITION) for key in reversed(keys)],
         )
     assert deadlocks[True] == 0
 
@@ -199,10 +210,10 @@ async def test_replaced_garbage_is_never_lost_nor_doubled(
         for _ in range(rounds):
             key = b"%d" % dice.randrange(6)
             if dice.random() < 0.25:
-                await gate.delete_object("box", key, NO_CONDITION)
+                await delete(gate, "box", key, NO_CONDITION)
                 continue
             content = stored(gate)
-            await gate.put_object("box", key, content, NO_CONDITION)
+            await put(gate, "box", key, content, NO_CONDITION)
             committed.append(content.content_id)
 
     await asyncio.gather(*[write(gate, 100) for gate in gates for _ in range(8)])
@@ -213,27 +224,26 @@ async def test_replaced_garbage_is_never_lost_nor_doubled(
 
 
 async def test_delete_bucket_never_misses_a_commit(catalog: Catalog, second: Catalog, look: Look) -> None:
-    """Whatever wins: a deleted bucket has no objects and no uploads, and a bucket with some is not deleted."""
+    """Whatever wins: a bucket with objects is not deleted, and with a deleted one go the uploads that were begun."""
     outcomes = Counter[str]()
     for number in range(40):
         name = f"b{number}"
         row = await catalog.create_bucket(name, "root", "")
         await second.find_object(name, b"k")  # it remembers the bucket
-        put, begun, deleted = await gathered(
-            second.put_object(name, b"k", stored(second), NO_CONDITION),
-            second.create_upload(name, b"k", headers=b"", checksum_algorithm="", checksum_type="", group_id=1),
+        written, begun, deleted = await gathered(
+            put(second, name, b"k", stored(second), NO_CONDITION),
+            begin(second, b"k", name),
             catalog.delete_bucket(name),
         )
         alive = await look.one("SELECT count(*) FROM bucket WHERE bucket_id = %s", row.bucket_id)
         objects = await look.one("SELECT count(*) FROM object WHERE bucket_id = %s", row.bucket_id)
         uploads = await look.one("SELECT count(*) FROM upload WHERE bucket_id = %s", row.bucket_id)
-        assert objects == is_committed(put)
-        assert uploads == (not isinstance(begun, Exception))
+        assert objects == is_committed(written)
         assert (alive == 0) == (deleted is None)
         if deleted is None:
-            assert isinstance(put, BucketMissing) and isinstance(begun, BucketMissing)
+            assert isinstance(written, REFUSED) and uploads == 0
         else:
-            assert isinstance(deleted, BucketNotEmpty)
+            assert isinstance(deleted, BucketNotEmpty) and uploads == (not isinstance(begun, Exception))
         outcomes[type(deleted).__name__] += 1
     assert outcomes
 
@@ -243,40 +253,55 @@ async def test_a_remembered_bucket_is_never_written_to_after_it_went(
 ) -> None:
     old = await second.find_bucket("box")
     await catalog.delete_bucket("box")
+    assert old is not None
+    content = stored(second)
+    with pytest.raises(BucketChanged):
+        await second.put_object(old, b"k", content, NO_CONDITION)
     with pytest.raises(BucketMissing):
-        await second.put_object("box", b"k", stored(second), NO_CONDITION)
+        await put(second, "box", b"k", content, NO_CONDITION)
     again = await catalog.create_bucket("box", "root", "")
-    assert old is not None and again.bucket_id != old.bucket_id
+    assert again.bucket_id != old.bucket_id
     second._buckets.remember(old)
-    assert (await second.put_object("box", b"k", stored(second), NO_CONDITION)).version == 1
+    with pytest.raises(BucketChanged):
+        await put(second, "box", b"k", content, NO_CONDITION)
+    assert (await put(second, "box", b"k", content, NO_CONDITION)).version == 1
     assert await look.one("SELECT bucket_id FROM object") == again.bucket_id
     second._buckets.remember(old)
-    assert await second.delete_object("box", b"k", NO_CONDITION) is True
+    with pytest.raises(BucketChanged):
+        await delete(second, "box", b"k", NO_CONDITION)
+    assert await delete(second, "box", b"k", NO_CONDITION) == Deleted(False, 1, b"")
 
 
-async def test_an_older_configuration_writes_nothing(
-    catalog: Catalog, look: Look, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_older_configuration_writes_nothing(catalog: Catalog, look: Look) -> None:
     old = await catalog.find_bucket("box")
     assert old is not None
     await look.rows("UPDATE bucket SET config_number = config_number + 1")
     found = (await catalog.find_object("box", b"k"))[0]
     assert found is not None and found.config_number == 2
     catalog._buckets.remember(old)
-    await catalog.put_object("box", b"k", stored(catalog), NO_CONDITION)
-    remembered = catalog._buckets.remembered("box")
-    assert remembered is not None and remembered.config_number == 2
-    # A gate that cannot learn the newer configuration never gets to write.
-    monkeypatch.setattr(catalog._buckets, "remembered", lambda name: old)
-    with pytest.raises(Unavailable):
-        await catalog.put_object("box", b"new", stored(catalog), NO_CONDITION)
-    assert await look.one("SELECT count(*) FROM object") == 1
+    with pytest.raises(BucketChanged):
+        await put(catalog, "box", b"k", stored(catalog), NO_CONDITION)
+    assert catalog._buckets.remembered("box") is None
+    assert await look.one("SELECT count(*) FROM object") == 0
+    await put(catalog, "box", b"k", stored(catalog), NO_CONDITION)
+
+
+async def test_a_change_of_identities_changes_every_bucket(catalog: Catalog, look: Look) -> None:
+    await look.rows("INSERT INTO cluster (cluster_id, format) VALUES (%s, 2)", b"c" * 16)
+    old = await bucket_of(catalog, fresh=True)
+    await put(catalog, "box", b"k", stored(catalog), NO_CONDITION)
+    await look.rows("UPDATE cluster SET identity_number = identity_number + 1")
+    with pytest.raises(BucketChanged):
+        await catalog.put_object(old, b"k", stored(catalog), NO_CONDITION)
+    with pytest.raises(BucketChanged):
+        await catalog.delete_version(old, b"k", NULL_VERSION)
+    assert (await put(catalog, "box", b"k", stored(catalog), NO_CONDITION)).version == 2
 
 
 async def test_a_raised_fence_is_noticed_and_learned(catalog: Catalog, look: Look) -> None:
     fence = catalog._session.fence
     await look.rows("UPDATE session SET fence = fence + 5")
-    await catalog.put_object("box", b"k", stored(catalog), NO_CONDITION)
+    await put(catalog, "box", b"k", stored(catalog), NO_CONDITION)
     assert catalog._session.fence == fence + 5
 
 
@@ -286,12 +311,12 @@ async def test_a_closed_session_writes_nothing_and_is_replaced(catalog: Catalog,
     old_session = ids.session_id
     await look.rows("UPDATE session SET fence = fence + 1, closed_at = now()")
     with pytest.raises(Unavailable):
-        await catalog.put_object("box", b"k", content, NO_CONDITION)
+        await put(catalog, "box", b"k", content, NO_CONDITION)
     assert await look.one("SELECT count(*) FROM object") == 0
     assert catalog.ids is ids and ids.session_id != old_session
     with pytest.raises(Unavailable):
-        await catalog.put_object("box", b"k", content, NO_CONDITION)
-    await catalog.put_object("box", b"k", stored(catalog), NO_CONDITION)
+        await put(catalog, "box", b"k", content, NO_CONDITION)
+    await put(catalog, "box", b"k", stored(catalog), NO_CONDITION)
     assert await look.one("SELECT count(*) FROM session WHERE closed_at IS NULL") == 1
 
 
@@ -300,11 +325,11 @@ async def test_neighbours_of_an_old_sessions_write_are_written(catalog: Catalog,
     await look.rows("UPDATE session SET fence = fence + 1, closed_at = now()")
     await catalog._session.beat()
     answers = await gathered(
-        catalog.put_object("box", b"a", stored(catalog), NO_CONDITION),
-        catalog.put_object("box", b"b", old, NO_CONDITION),
-        catalog.delete_object("box", b"c", NO_CONDITION),
+        put(catalog, "box", b"a", stored(catalog), NO_CONDITION),
+        put(catalog, "box", b"b", old, NO_CONDITION),
+        delete(catalog, "box", b"c", NO_CONDITION),
     )
-    assert is_committed(answers[0]) and isinstance(answers[1], Unavailable) and answers[2] is False
+    assert is_committed(answers[0]) and isinstance(answers[1], Unavailable) and answers[2] is None
 
 
 async def test_closing_a_stale_session_waits_for_its_commit(catalog: Catalog, second: Catalog, look: Look) -> None:
@@ -313,12 +338,12 @@ async def test_closing_a_stale_session_waits_for_its_commit(catalog: Catalog, se
     await second._session.beat()
     async with look.connection.transaction():
         await look.rows("SELECT FROM bucket FOR UPDATE")
-        put = asyncio.ensure_future(catalog.put_object("box", b"k", stored(catalog), NO_CONDITION))
+        putting = asyncio.ensure_future(put(catalog, "box", b"k", stored(catalog), NO_CONDITION))
         await asyncio.sleep(0.1)
         closing = asyncio.ensure_future(second.close_stale_sessions(60))
         await asyncio.sleep(0.1)
-        assert not closing.done() and not put.done()
-    assert is_committed(await put)
+        assert not closing.done() and not putting.done()
+    assert is_committed(await putting)
     assert len(await closing) == 1
     assert [row.kind for row in await second.closed_sessions()] == ["gate"]
     assert (await second.close_stale_sessions(60)) == []
@@ -327,7 +352,7 @@ async def test_closing_a_stale_session_waits_for_its_commit(catalog: Catalog, se
 async def test_a_cancelled_write_is_either_visible_or_garbage(catalog: Catalog, look: Look) -> None:
     contents = [stored(catalog) for _ in range(30)]
     tasks = [
-        asyncio.ensure_future(catalog.put_object("box", b"%d" % (place % 5), content, NO_CONDITION))
+        asyncio.ensure_future(put(catalog, "box", b"%d" % (place % 5), content, NO_CONDITION))
         for place, content in enumerate(contents)
     ]
     for place, task in enumerate(tasks):
@@ -347,7 +372,7 @@ async def test_a_lock_that_is_not_given_in_time_is_everybodys_unavailable(
     hasty = await open_catalog(limits=replace(QUICK, lock_seconds=0.1))
     async with look.connection.transaction():
         await look.rows("SELECT FROM bucket FOR UPDATE")
-        answers = await gathered(*[hasty.put_object("box", b"%d" % n, stored(hasty), NO_CONDITION) for n in range(5)])
+        answers = await gathered(*[put(hasty, "box", b"%d" % n, stored(hasty), NO_CONDITION) for n in range(5)])
     assert all(isinstance(answer, Unavailable) for answer in answers)
     assert all(isinstance(answer, CatalogError) for answer in answers)
-    await hasty.put_object("box", b"k", stored(hasty), NO_CONDITION)
+    await put(hasty, "box", b"k", stored(hasty), NO_CONDITION)

@@ -222,7 +222,8 @@ async def test_uuids_and_scalars(connection: Connection) -> None:
 
 
 HOT = [
-    lookups.FIND, commits.WRITE, commits.ASK, copies.COPY, completions.COMPLETE, parts.WRITE, parts.ASK,
+    lookups.FIND, commits.WRITE, commits.PUT, commits.DELETE, commits.ASK, copies.COPY, completions.COMPLETE,
+    parts.WRITE, parts.ASK,
     listing.FLAT, listing.ROLLED, listing.UPLOADS_FLAT, listing.UPLOADS_ROLLED, garbage.TAKE, garbage.REFERENCED,
 ]  # fmt: skip
 

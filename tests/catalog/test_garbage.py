@@ -11,10 +11,10 @@ import pytest
 
 from s3gate.catalog.catalog import Catalog
 from s3gate.catalog.errors import BucketMissing, ConditionFailed, ObjectMissing, SourceChanged
-from s3gate.catalog.rows import NO_CONDITION, Committed, Condition, ObjectRow, Stored
+from s3gate.catalog.rows import NO_CONDITION, Committed, Condition, Deleted, ObjectRow, Stored
 from s3gate.geometry.extents import unpack
 from tests.catalog.conftest import QUICK, Look, OpenCatalog
-from tests.catalog.making import begin, is_committed, listed, part, stored, whole
+from tests.catalog.making import begin, complete_upload, copy_to, delete, is_committed, listed, part, put, stored, whole
 
 
 def as_stored(row: ObjectRow, headers: bytes = b"") -> Stored:
@@ -28,7 +28,7 @@ async def found(catalog: Catalog, key: bytes) -> ObjectRow:
 
 
 async def copy(catalog: Catalog, source: ObjectRow, key: bytes, condition: Condition = NO_CONDITION) -> Committed:
-    return await catalog.copy_object(source, "box", key, as_stored(source, b"copied"), condition)
+    return await copy_to(catalog, source, "box", key, as_stored(source, b"copied"), condition)
 
 
 async def collect(catalog: Catalog) -> set[bytes]:
@@ -48,53 +48,53 @@ async def collect(catalog: Catalog) -> set[bytes]:
 
 async def test_a_copy_is_another_reference(catalog: Catalog, look: Look) -> None:
     content = stored(catalog)
-    await catalog.put_object("box", b"a", content, NO_CONDITION)
+    await put(catalog, "box", b"a", content, NO_CONDITION)
     source = await found(catalog, b"a")
     await copy(catalog, source, b"b")
     row = await found(catalog, b"b")
     assert (row.content_id, row.headers, row.version) == (source.content_id, b"copied", 1)
     replaced = stored(catalog)
-    await catalog.put_object("box", b"c", replaced, NO_CONDITION)
+    await put(catalog, "box", b"c", replaced, NO_CONDITION)
     assert (await copy(catalog, source, b"c")).version == 2
     assert await collect(catalog) == {replaced.content_id}
-    await catalog.delete_object("box", b"a", NO_CONDITION)
-    await catalog.delete_object("box", b"b", NO_CONDITION)
+    await delete(catalog, "box", b"a", NO_CONDITION)
+    await delete(catalog, "box", b"b", NO_CONDITION)
     assert await collect(catalog) == set()
-    await catalog.delete_object("box", b"c", NO_CONDITION)
+    await delete(catalog, "box", b"c", NO_CONDITION)
     assert await collect(catalog) == {content.content_id}
     assert await look.one("SELECT count(*) FROM garbage") == 0
 
 
 async def test_a_copy_onto_itself_changes_its_headers_only(catalog: Catalog, look: Look) -> None:
-    await catalog.put_object("box", b"a", stored(catalog), NO_CONDITION)
+    await put(catalog, "box", b"a", stored(catalog), NO_CONDITION)
     assert (await copy(catalog, await found(catalog, b"a"), b"a")).version == 2
     assert (await found(catalog, b"a")).headers == b"copied"
     assert await look.one("SELECT count(*) FROM garbage") == 0
 
 
 async def test_copies_that_are_refused(catalog: Catalog, second: Catalog) -> None:
-    await catalog.put_object("box", b"a", stored(catalog), NO_CONDITION)
+    await put(catalog, "box", b"a", stored(catalog), NO_CONDITION)
     source = await found(catalog, b"a")
     with pytest.raises(BucketMissing):
-        await catalog.copy_object(source, "nobox", b"b", as_stored(source), NO_CONDITION)
+        await copy_to(catalog, source, "nobox", b"b", as_stored(source), NO_CONDITION)
     with pytest.raises(ObjectMissing):
         await copy(catalog, source, b"b", Condition(("*",), False))
     with pytest.raises(ConditionFailed):
         await copy(catalog, source, b"a", Condition(None, True))
-    await second.put_object("box", b"a", stored(second), NO_CONDITION)
+    await put(second, "box", b"a", stored(second), NO_CONDITION)
     with pytest.raises(SourceChanged):
         await copy(catalog, source, b"b")
     source = await found(catalog, b"a")
-    await second.delete_object("box", b"a", NO_CONDITION)
-    await second.put_object("box", b"a", stored(second), NO_CONDITION)
+    await delete(second, "box", b"a", NO_CONDITION)
+    await put(second, "box", b"a", stored(second), NO_CONDITION)
     with pytest.raises(SourceChanged):
         await copy(catalog, source, b"b")
     with pytest.raises(ValueError, match="content"):
-        await catalog.copy_object(source, "box", b"b", stored(catalog), NO_CONDITION)
+        await copy_to(catalog, source, "box", b"b", stored(catalog), NO_CONDITION)
 
 
 async def test_of_many_conditional_copies_one_wins(catalog: Catalog, second: Catalog) -> None:
-    await catalog.put_object("box", b"a", stored(catalog), NO_CONDITION)
+    await put(catalog, "box", b"a", stored(catalog), NO_CONDITION)
     source = await found(catalog, b"a")
     answers = await asyncio.gather(
         *[copy(gate, source, b"b", Condition(None, True)) for _ in range(10) for gate in (catalog, second)],
@@ -108,16 +108,16 @@ async def test_a_copy_holds_its_source_until_it_has_its_reference(
 ) -> None:
     """The copy has seen its source and waits for its target: the source must not lose its content meanwhile."""
     for key in (b"a", b"b"):
-        await catalog.put_object("box", key, stored(catalog), NO_CONDITION)
+        await put(catalog, "box", key, stored(catalog), NO_CONDITION)
     source = await found(catalog, b"a")
     async with look.connection.transaction():
         await look.rows("SELECT FROM object WHERE key = 'b' FOR UPDATE")
         copying = asyncio.ensure_future(copy(catalog, source, b"b"))
         await asyncio.sleep(0.1)
-        deleting = asyncio.ensure_future(second.delete_object("box", b"a", NO_CONDITION))
+        deleting = asyncio.ensure_future(delete(second, "box", b"a", NO_CONDITION))
         await asyncio.sleep(0.1)
         trashed = await collect(second)
-    assert (await copying).version == 2 and await deleting is True
+    assert (await copying).version == 2 and await deleting == Deleted(False, 1, b"")
     trashed |= await collect(second)
     assert (await found(catalog, b"b")).content_id == source.content_id
     assert source.content_id not in trashed
@@ -145,9 +145,9 @@ async def test_copy_against_delete_against_collect(
             if choice < 0.3:
                 content = stored(gate)
                 made.add(content.content_id)
-                await gate.put_object("box", key, content, NO_CONDITION)
+                await put(gate, "box", key, content, NO_CONDITION)
             elif choice < 0.5:
-                await gate.delete_object("box", key, NO_CONDITION)
+                await delete(gate, "box", key, NO_CONDITION)
             else:
                 row = (await gate.find_object("box", key))[1]
                 if row is not None:
@@ -180,14 +180,14 @@ async def test_a_multipart_content_is_collected_in_batches_and_twice(catalog: Ca
     upload = await begin(catalog)
     parts = [await catalog.put_part(upload, part(catalog, upload, n, segments=2)) for n in range(1, 6)]
     segments = [{extent.segment_id for extent in unpack(each.extents)} for each in parts]
-    await catalog.complete_upload(upload, listed(parts[:4]), whole(upload, parts[:4]), NO_CONDITION, b"d")
+    await complete_upload(catalog, upload, listed(parts[:4]), whole(upload, parts[:4]), NO_CONDITION, b"d")
     [row] = await catalog.take_garbage(10)
     assert (row.kind, row.referenced) == ("unlisted", False)
     assert await catalog.garbage_parts(row, 10) == [parts[4]]
     await look.rows("UPDATE garbage SET leased_until = '-infinity'")
     assert await collect(catalog) == segments[4]
     await catalog.finish_garbage([row])  # the one that was slower
-    await catalog.delete_object("box", b"key", NO_CONDITION)
+    await delete(catalog, "box", b"key", NO_CONDITION)
     [row] = await catalog.take_garbage(10)
     await catalog.forget_parts(await catalog.garbage_parts(row, 1))  # and was killed
     await look.rows("UPDATE garbage SET leased_until = '-infinity'")
@@ -199,8 +199,8 @@ async def test_a_multipart_content_is_collected_in_batches_and_twice(catalog: Ca
 async def test_unlisted_parts_of_a_content_that_was_collected_meanwhile(catalog: Catalog, look: Look) -> None:
     upload = await begin(catalog)
     parts = [await catalog.put_part(upload, part(catalog, upload, n)) for n in (1, 2)]
-    await catalog.complete_upload(upload, listed(parts[:1]), whole(upload, parts[:1]), NO_CONDITION, b"d")
-    await catalog.delete_object("box", b"key", NO_CONDITION)
+    await complete_upload(catalog, upload, listed(parts[:1]), whole(upload, parts[:1]), NO_CONDITION, b"d")
+    await delete(catalog, "box", b"key", NO_CONDITION)
     assert await collect(catalog) == {each.part_id for each in parts}
     assert await look.one("SELECT count(*) FROM garbage") == 0
 
@@ -228,6 +228,19 @@ async def test_garbage_is_leased_and_comes_back(catalog: Catalog, second: Catalo
     assert again == first and first.layout_id == 2
 
 
+async def test_a_lease_is_renewed(catalog: Catalog, open_catalog: OpenCatalog) -> None:
+    worker = await open_catalog(limits=replace(QUICK, garbage_lease_seconds=0.5))
+    await worker.discard([(1, stored(worker).extents) for _ in range(3)])
+    rows = await worker.take_garbage(10)
+    await asyncio.sleep(0.3)
+    await worker.finish_garbage(rows[:1])
+    await worker.renew_garbage(rows)
+    await asyncio.sleep(0.3)
+    assert await catalog.take_garbage(10) == []
+    await asyncio.sleep(0.3)
+    assert len(await catalog.take_garbage(10)) == 2
+
+
 async def test_parked_garbage_waits_for_its_node(catalog: Catalog) -> None:
     shards = [b"%017d" % number for number in range(10_000)]
     here, there = b"h" * 16, b"t" * 16
@@ -252,11 +265,11 @@ async def test_referenced_ids_are_all_that_rows_still_name(catalog: Catalog, sec
     for number in range(12):
         content = stored(catalog, segments=1 + number % 4)
         keep(content.extents)
-        await catalog.put_object("box", b"%d" % (number % 7), content, NO_CONDITION)
+        await put(catalog, "box", b"%d" % (number % 7), content, NO_CONDITION)
         attempt = part(catalog, upload, 1 + number % 5, segments=1 + number % 3)
         keep(attempt.extents)
         await catalog.put_part(upload, attempt)
-        await second.put_object("box", b"other%d" % number, stored(second, segments=2), NO_CONDITION)
+        await put(second, "box", b"other%d" % number, stored(second, segments=2), NO_CONDITION)
     for number in range(5):
         await copy(second, await found(second, b"3"), b"copy%d" % number)
     for limit in (1, 3, 1000):
@@ -274,7 +287,7 @@ async def walk(catalog: Catalog, session_id: int, limit: int) -> list[bytes]:
 async def test_a_clean_close_leaves_a_session_to_sweep(catalog: Catalog, open_catalog: Callable[..., object]) -> None:
     other = await Catalog.open(catalog._pool._dsn, kind="gate", limits=QUICK)
     session_id = other.ids.session_id
-    await other.put_object("box", b"k", stored(other), NO_CONDITION)
+    await put(other, "box", b"k", stored(other), NO_CONDITION)
     await other.close()
     closed = await catalog.closed_sessions()
     assert [row.session_id for row in closed] == [session_id]
@@ -282,4 +295,4 @@ async def test_a_clean_close_leaves_a_session_to_sweep(catalog: Catalog, open_ca
     await catalog.forget_session(catalog.ids.session_id)  # open: stays
     await catalog.forget_session(session_id)
     assert await catalog.closed_sessions() == []
-    await catalog.put_object("box", b"k", stored(catalog), NO_CONDITION)
+    await put(catalog, "box", b"k", stored(catalog), NO_CONDITION)

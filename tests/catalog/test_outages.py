@@ -15,6 +15,7 @@ from s3gate.catalog.parameters import FLOAT8
 from s3gate.catalog.rows import NO_CONDITION
 from s3gate.catalog.sessions import BEATS_AFTER_OUTAGE
 from tests.catalog.conftest import QUICK, OpenCatalog
+from tests.catalog.making import delete
 
 ONE = Statement("one", "SELECT 1")
 SLEEP = Statement("sleep", "SELECT pg_sleep($1)::text", FLOAT8)
@@ -54,9 +55,9 @@ async def test_one_event_is_enough_to_notice_the_end(database: str) -> None:
 
 async def test_writes_after_an_outage_succeed_at_once(catalog: Catalog, database: str) -> None:
     for _ in range(5):
-        await catalog.delete_object("box", b"key", NO_CONDITION)
+        await delete(catalog, "box", b"key", NO_CONDITION)
         cut_all(database)
-        await catalog.delete_object("box", b"key", NO_CONDITION)
+        await delete(catalog, "box", b"key", NO_CONDITION)
 
 
 async def test_a_silent_session_is_not_closed_just_after_an_outage(

@@ -12,7 +12,7 @@ from chunkd.blocks import crc32c
 from chunkd.errors import BadChecksum, ShardConflict, ShardCorrupt, ShardMissing
 from chunkd.packs import pack_path
 from chunkd.shards import PutResult
-from tests.chunkd.engine_store import Clock, make_store, opened, put, put_large, settle, sid, whole
+from tests.chunkd.engine_store import Clock, make_store, opened, put, put_large, settle, sid, state_of, whole
 
 
 @pytest.fixture
@@ -156,6 +156,34 @@ async def test_many_writers_share_commits(store: Path) -> None:
         assert shards._core.index.at.batch < 200
         for n, body in bodies.items():
             assert await whole(shards, n) == body
+
+
+async def test_what_comes_together_is_synced_together(store: Path) -> None:
+    async with opened(store) as shards:
+        batch = shards._core.index.at.batch
+        await asyncio.gather(*[put(shards, n, b"x") for n in range(8)])
+        assert shards._core.index.at.batch == batch + 1
+
+
+async def test_an_id_is_known_whatever_the_order_in_which_ids_came(store: Path) -> None:
+    """The database is not asked for an id above all of its writer: not before a checkpoint, nor after, nor after a
+    restart."""
+    writer = 7 << 72
+    async with opened(store) as shards:
+        for n in (5, 3, 9, writer + 2, writer + 1):
+            assert state_of(shards, n) is None
+            assert await put(shards, n, b"one") is PutResult.CREATED
+            assert await put(shards, n, b"one") is PutResult.EXISTS
+            await shards.checkpoint()
+            assert await put(shards, n, b"one") is PutResult.EXISTS
+    async with opened(store) as shards:
+        for n in (5, 9, writer + 2):
+            assert await put(shards, n, b"one") is PutResult.EXISTS
+            assert state_of(shards, n + 1) is None
+        assert await put(shards, 10, b"one") is PutResult.CREATED
+        await shards.trash([sid(10), sid(9)])
+        await shards.checkpoint()
+        assert [state_of(shards, n) for n in (9, 10, 11)] == ["trash", "trash", None]
 
 
 async def test_the_list(store: Path) -> None:

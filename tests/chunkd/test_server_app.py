@@ -330,9 +330,13 @@ async def test_a_full_node_says_507(make_node: Callable[..., Node]) -> None:
     assert json.loads((await node.ask(b"GET /health HTTP/1.1\r\n\r\n")).body)["state"] == "full"
 
 
-async def test_damage_is_never_served(node: Node) -> None:
+@pytest.mark.parametrize("is_open", [False, True])
+async def test_damage_is_never_served(node: Node, is_open: bool) -> None:
     body = content(200_000)
     await node.put(ID, body)
+    if is_open:
+        # The next read is answered from the page cache at once, without a thread.
+        assert (await node.get(ID)).body == body
     for pack in node.directory.rglob("*"):
         data = bytearray(pack.read_bytes()) if pack.is_file() and "pack" in str(pack.parent) else bytearray()
         at = data.find(body)

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from tests.clients.programs import Endpoint
+from tests.fix_store import Store
 
 ODD_NAMES = (
     "plain.txt",
@@ -22,11 +23,26 @@ ODD_NAMES = (
 )
 
 
+def endpoint_of(store: Store) -> Endpoint:
+    return Endpoint(store.endpoint, store.access_key, store.secret_key, store.ca_file)
+
+
 @pytest.fixture(params=["http", "https"])
 def endpoint(request: pytest.FixtureRequest) -> Endpoint:
     """One store over plain HTTP, one over TLS: over TLS the SDKs send trailers instead of headers."""
-    store = request.getfixturevalue("store" if request.param == "http" else "tls_store")
-    return Endpoint(store.endpoint, store.access_key, store.secret_key, store.ca_file)
+    return endpoint_of(request.getfixturevalue("store" if request.param == "http" else "tls_store"))
+
+
+@pytest.fixture
+def http(store: Store) -> Endpoint:
+    """For clients to which TLS makes no difference."""
+    return endpoint_of(store)
+
+
+@pytest.fixture
+def https(tls_store: Store) -> Endpoint:
+    """For what is refused without TLS."""
+    return endpoint_of(tls_store)
 
 
 @pytest.fixture

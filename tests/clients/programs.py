@@ -6,12 +6,16 @@ import os
 import shutil
 import ssl
 import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 TIMEOUT_SECONDS = 120
+MOUNT_SECONDS = 20
 TOOLS = Path(os.environ.get("S3GATE_TEST_TOOLS", Path(__file__).parents[2] / ".tools"))
 
 
@@ -81,6 +85,31 @@ def find_program(*candidates: str) -> str:
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)
+
+
+@contextmanager
+def mounted(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> Iterator[Path]:
+    """The folder that this program mounts while it runs; unmounted and its process ended at the end."""
+    find_program("fusermount3")
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        pytest.skip("/dev/fuse cannot be opened by this user")
+    folder.mkdir()
+    with (folder.parent / f"{folder.name}.log").open("w+") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        try:
+            deadline = time.monotonic() + MOUNT_SECONDS
+            while not os.path.ismount(folder):
+                ended = process.poll() is not None or time.monotonic() > deadline
+                assert not ended, f"the mount did not appear\n{Path(log.name).read_text()}"
+                time.sleep(0.05)
+            yield folder
+        finally:
+            subprocess.run(["fusermount3", "-u", str(folder)], check=False)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def same_tree(left: Path, right: Path) -> bool:

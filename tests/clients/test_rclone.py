@@ -1,19 +1,16 @@
-"""rclone as a program: copy, sync, check, multipart, and a FUSE mount used as a folder."""
+"""rclone as a program: copy, sync, check, multipart, versions, and a FUSE mount used as a folder."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from hashlib import sha1
 from pathlib import Path
 
 import pytest
 
-from tests.clients.programs import Endpoint, Program, find_program, same_tree
-
-MOUNT_SECONDS = 20
+from tests.clients.programs import Endpoint, Program, find_program, mounted, same_tree
 
 
 @pytest.fixture
@@ -54,35 +51,15 @@ def test_multipart_by_cutoff_and_moves_on_the_server(
     assert rclone("lsf", f"s:{bucket}").split() == ["moved"]
 
 
-@contextmanager
-def mounted(rclone: Program, remote: str, folder: Path) -> Iterator[Path]:
-    """The remote as a folder; unmounted and its process ended at the end."""
-    folder.mkdir()
-    command = [*rclone.command, "mount", remote, str(folder), "--vfs-cache-mode", "writes"]
-    command += ["--vfs-write-back", "0s", "--dir-cache-time", "1s", "--poll-interval", "0"]
-    process = subprocess.Popen(command, env=rclone.environment, stderr=subprocess.PIPE, text=True)
-    try:
-        deadline = time.monotonic() + MOUNT_SECONDS
-        while not os.path.ismount(folder):
-            assert process.poll() is None and time.monotonic() < deadline, "the mount did not appear"
-            time.sleep(0.05)
-        yield folder
-    finally:
-        subprocess.run(["fusermount3", "-u", str(folder)], check=False)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+def mount(rclone: Program, remote: str, folder: Path) -> AbstractContextManager[Path]:
+    options = ("--vfs-cache-mode", "writes", "--vfs-write-back", "0s", "--dir-cache-time", "1s", "--poll-interval", "0")
+    return mounted((*rclone.command, "mount", remote, str(folder), *options), rclone.environment, folder)
 
 
 def test_a_mount_is_a_folder(rclone: Program, bucket: str, tmp_path: Path) -> None:
-    find_program("fusermount3")
-    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        pytest.skip("/dev/fuse cannot be opened by this user")
     rclone("mkdir", f"s:{bucket}")
     content = os.urandom(3 << 20)
-    with mounted(rclone, f"s:{bucket}", tmp_path / "mount") as folder:
+    with mount(rclone, f"s:{bucket}", tmp_path / "mount") as folder:
         (folder / "deep").mkdir()
         (folder / "deep" / "file one").write_bytes(content)
         (folder / "deep" / "file one").rename(folder / "deep" / "renamed")
@@ -91,6 +68,37 @@ def test_a_mount_is_a_folder(rclone: Program, bucket: str, tmp_path: Path) -> No
         assert sorted(path.name for path in folder.iterdir()) == ["deep", "small"]
     listed = set(rclone("lsf", "-R", "--files-only", f"s:{bucket}").split("\n")) - {""}
     assert listed == {"deep/renamed", "small"}
-    with mounted(rclone, f"s:{bucket}", tmp_path / "again") as folder:
+    with mount(rclone, f"s:{bucket}", tmp_path / "again") as folder:
         assert (folder / "deep" / "renamed").read_bytes() == content
         assert (folder / "small").read_text() == "a few words"
+
+
+def test_versions_are_listed_fetched_and_cleaned_up(rclone: Program, bucket: str, tmp_path: Path) -> None:
+    source = tmp_path / "a.txt"
+    rclone("mkdir", f"s:{bucket}")
+    rclone("backend", "versioning", f"s:{bucket}", "Enabled")
+    assert "Enabled" in rclone("backend", "versioning", f"s:{bucket}")
+    for text in ("one", "two", "three"):
+        source.write_text(text)
+        rclone("copyto", "--ignore-times", source, f"s:{bucket}/a.txt")
+    assert rclone("lsf", f"s:{bucket}").split() == ["a.txt"]
+    names = rclone("lsf", "--s3-versions", f"s:{bucket}").split()
+    assert len(names) == 3 and names.count("a.txt") == 1
+    older = sorted({*names} - {"a.txt"})
+    texts = {rclone("cat", "--s3-versions", f"s:{bucket}/{name}") for name in older}
+    assert texts == {"one", "two"}
+    rclone("deletefile", f"s:{bucket}/a.txt")
+    assert rclone("lsf", f"s:{bucket}") == ""
+    assert len(rclone("lsf", "--s3-versions", f"s:{bucket}").split()) == 3
+    rclone("backend", "cleanup-hidden", f"s:{bucket}")
+    assert rclone("lsf", "--s3-versions", f"s:{bucket}") == ""
+    rclone("rmdir", f"s:{bucket}")
+
+
+def test_copies_on_the_server_in_parts(rclone: Program, bucket: str, make_file: Callable[[str, int], Path]) -> None:
+    source = make_file("copied", 17 << 20)
+    rclone("copyto", source, f"s:{bucket}/from")
+    in_parts = ("--s3-copy-cutoff", "5M", "--s3-chunk-size", "5M")
+    rclone("copyto", *in_parts, f"s:{bucket}/from", f"s:{bucket}/to")
+    assert rclone("sha1sum", "--download", f"s:{bucket}").split()[::2] == [sha1(source.read_bytes()).hexdigest()] * 2
+    assert rclone("backend", "list-multipart-uploads", f"s:{bucket}").split() == ["{", f'"{bucket}":', "[]", "}"]

@@ -68,7 +68,7 @@ def test_it_is_valid_by_the_compose_specification(compose: dict[str, Any]) -> No
 
 
 def test_it_describes_what_the_issue_asks_for(compose: dict[str, Any]) -> None:
-    assert set(compose["services"]) == {"postgres", *GATES, "balancer", "worker", *NODES}
+    assert set(compose["services"]) == {"postgres", "keys", *GATES, "balancer", "worker", *NODES}
     volumes = [volume.split(":")[0] for name in NODES for volume in compose["services"][name]["volumes"]]
     assert sorted(volumes) == sorted(NODES), "every node has a disk of its own"
     assert set(volumes) <= set(compose["volumes"])
@@ -84,7 +84,12 @@ def test_secrets_are_made_for_each_deployment(secrets: dict[str, str]) -> None:
 
 def test_every_command_is_one_that_the_program_takes(compose: dict[str, Any]) -> None:
     commands = {tuple(service["command"]) for service in ours(compose).values()}
-    assert commands == {("s3gate", "serve"), ("s3gate", "work"), ("chunkd", "serve")}
+    assert commands == {
+        ("s3gate", "serve"),
+        ("s3gate", "work"),
+        ("s3gate", "admin", "make-keys"),
+        ("chunkd", "serve"),
+    }
     for command in commands:
         subprocess.run([sys.executable, "-m", *command, "--help"], cwd=ROOT, capture_output=True, check=True)
 
@@ -102,6 +107,12 @@ def test_the_programs_accept_their_variables(compose: dict[str, Any]) -> None:
     for name in NODES:
         node = chunkd_settings.Settings.read({}, environment(compose, name))
         assert node.advertised(node.listen_port) == f"{name}:{node.listen_port}"
+
+
+def test_the_key_file_is_made_where_gates_look_for_it(compose: dict[str, Any]) -> None:
+    for name in (*GATES, "keys"):
+        assert environment(compose, name)["S3GATE_KMS_KEYS_FILE"].startswith("/keys/")
+        assert "keys:/keys" in compose["services"][name]["volumes"]
 
 
 def test_nodes_join_at_the_internal_port_of_every_gate(compose: dict[str, Any]) -> None:

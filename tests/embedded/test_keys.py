@@ -53,7 +53,8 @@ def test_a_spoilt_root_key_file_is_not_replaced(tmp_path: Path) -> None:
 
 
 def test_a_running_store_is_read_back(tmp_path: Path) -> None:
-    running = Running("http://h:1", "http://h:2", "r", "ak", "sk", 6, 1, str(tmp_path), "postgresql://", "/key", 7)
+    files = ("/key", "/kms")
+    running = Running("http://h:1", "http://h:2", "r", "ak", "sk", 6, 1, str(tmp_path), "postgresql://", *files, 7)
     write_secret(store_file(tmp_path), running.as_json())
     assert Running.read(tmp_path) == running
     assert stat.S_IMODE(store_file(tmp_path).stat().st_mode) == 0o600

@@ -44,6 +44,7 @@ def stop_and_start_again(data_dir: Path) -> tuple[float, float]:
         client.create_bucket(Bucket="kept")
         client.put_object(Bucket="kept", Key="small", Body=b"s" * 4096)
         cold = time.monotonic() - started
+        client.put_object(Bucket="kept", Key="sealed", Body=b"s" * 4096, ServerSideEncryption="aws:kms")
         client.put_object(Bucket="kept", Key="large", Body=b"L" * (9 << 20))
         keys = up.ready["access_key"], up.ready["secret_key"]
         assert up.stop(signal.SIGINT) < STOP_SECONDS
@@ -56,6 +57,7 @@ def stop_and_start_again(data_dir: Path) -> tuple[float, float]:
         client.put_object(Bucket="kept", Key="again", Body=b"x")
         warm = time.monotonic() - started
         assert client.get_object(Bucket="kept", Key="small")["Body"].read() == b"s" * 4096
+        assert client.get_object(Bucket="kept", Key="sealed")["Body"].read() == b"s" * 4096
         assert client.get_object(Bucket="kept", Key="large")["Body"].read() == b"L" * (9 << 20)
     return cold, warm
 
@@ -184,7 +186,7 @@ def test_an_administrator_looks_at_a_running_store(home: Path) -> None:
     with running(data_dir) as up:
         up.client().create_bucket(Bucket="bucket")
         up.client().put_object(Bucket="bucket", Key="key", Body=bytes(1 << 20))
-        for command in (["check"], ["nodes"], ["where", "bucket", "key"]):
+        for command in (["check"], ["nodes"], ["where", "bucket", "key"], ["keys"], ["rotate-keys"]):
             result = subprocess.run(
                 [*admin, *command], env=environment(), capture_output=True, text=True, check=False, timeout=60
             )
@@ -203,7 +205,7 @@ def test_it_serves_tls(home: Path) -> None:
 def test_secrets_and_sockets_are_for_the_owner_only(home: Path) -> None:
     data_dir = home / "a directory with spaces"
     with running(data_dir) as up:
-        for name in ("root.key", "cluster.key", "store.json"):
+        for name in ("root.key", "cluster.key", "kms.json", "store.json"):
             assert stat.S_IMODE((data_dir / name).stat().st_mode) == 0o600
         for word in ("aws --endpoint-url", "boto3.client", "rclone lsd", "s3cmd --host", "not a safety net"):
             assert word.lower() in up.text.lower()

@@ -42,6 +42,7 @@ def upload(store: Store, bucket: str) -> Upload:
 LONG = "a" * 999
 INVALID = (400, "InvalidArgument")
 UNBUILT = (501, "NotImplemented")
+WITHOUT_ACLS = (400, "AccessControlListNotSupported")
 FINE = (200, "")
 
 # method and target -> status, code
@@ -72,8 +73,8 @@ TARGETS: dict[str, tuple[int, str]] = {
     "PUT /{b}?frobnicate": UNBUILT,
     "DELETE /{b}?frobnicate": UNBUILT,
     "DELETE /{b}/ten?frobnicate": UNBUILT,
-    "PUT /{b}/ten?acl": UNBUILT,
-    "GET /{b}?policy": UNBUILT,
+    "PUT /{b}/ten?acl": WITHOUT_ACLS,
+    "GET /{b}?policy": (404, "NoSuchBucketPolicy"),
     "GET /{b}/ten?x-id=GetObject": FINE,
     "GET /{b}/ten?torrent": UNBUILT,
     "PUT /": (405, "MethodNotAllowed"),
@@ -157,12 +158,14 @@ HEADERS: dict[str, tuple[str, str, Pairs, tuple[int, str]]] = {
     "if-match of another": ("PUT", "ten", [("if-match", '"x"')], (412, "PreconditionFailed")),
     "if-none-match of something": ("PUT", "ten", [("if-none-match", "*")], (412, "PreconditionFailed")),
     "an unknown storage class": ("PUT", "h", [("x-amz-storage-class", "ROCK")], (400, "InvalidStorageClass")),
-    "a public ACL": ("PUT", "h", [("x-amz-acl", "public-read")], UNBUILT),
-    "encryption": ("PUT", "h", [("x-amz-server-side-encryption", "AES256")], UNBUILT),
-    "tags": ("PUT", "h", [("x-amz-tagging", "a=b")], UNBUILT),
-    "a lock": ("PUT", "h", [("x-amz-object-lock-mode", "GOVERNANCE")], UNBUILT),
+    "a public ACL": ("PUT", "h", [("x-amz-acl", "public-read")], WITHOUT_ACLS),
+    "another cipher": ("PUT", "h", [("x-amz-server-side-encryption", "ROT13")], INVALID),
+    "a system's tag": ("PUT", "h", [("x-amz-tagging", "aws:a=b")], (400, "InvalidTag")),
+    "half a lock": ("PUT", "h", [("x-amz-object-lock-mode", "GOVERNANCE")], INVALID),
+    "a hold without a lock": ("PUT", "h", [("x-amz-object-lock-legal-hold", "ON")], REFUSED),
+    "a second factor": ("DELETE", "h", [("x-amz-mfa", "serial 123456")], UNBUILT),
     "a redirect to nowhere": ("PUT", "h", [("x-amz-website-redirect-location", "x")], (400, "InvalidRedirectLocation")),
-    "another owner": ("PUT", "h", [("x-amz-expected-bucket-owner", "000000000000")], (403, "AccessDenied")),
+    "another owner": ("PUT", "h", [("x-amz-expected-bucket-owner", "999999999999")], (403, "AccessDenied")),
     **{
         f"copy of {source[:20]!r}": ("PUT", "h", [("x-amz-copy-source", source)], INVALID)
         for source in ("", "/", "//", "bucket", "bucket/", "/bucket/", "?versionId=x")

@@ -214,6 +214,7 @@ def test_any_presigned_query_gets_a_proper_answer(talk: Talk, long: bool) -> Non
             head += b"x-amz-date: %b\r\n" % date
         reply = talk.ask(head + b"\r\n")
         assert_proper(reply, "GET")
-        assert reply.status in (400, 403, 405, 501)
+        # Nobody in particular may learn that there is no such bucket; of one that there is, nothing.
+        assert reply.status in (400, 403, 405, 501) or (reply.status, reply.code) == (404, "NoSuchBucket")
 
     run()

@@ -11,6 +11,7 @@ import http.client
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +28,7 @@ GIB = 1 << 30
 GATE_PEAK_BYTES = 300 * MIB
 NODE_PEAK_BYTES = 120 * MIB
 BUCKET = "memory"
+FORM_END = b"\r\n--b--\r\n"
 AT_ONCE = 8
 TRANSFER = TransferConfig(multipart_chunksize=16 * MIB, max_concurrency=8)
 CLI_SECONDS = 3600
@@ -69,6 +71,26 @@ def put_single(store: Store, key: str, size: int, seed: int) -> str:
     return stream.digest
 
 
+def put_form(store: Store, key: str, size: int, seed: int) -> str:
+    """A browser's form, whose length the gate does not know. Returns the digest."""
+    post = store.client(signature_version="s3v4").generate_presigned_post(BUCKET, key)
+    parts = [
+        f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in post["fields"].items()
+    ]
+    head = "".join([*parts, '--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n']).encode()
+    stream = Stream(size, seed)
+    length = len(head) + size + len(FORM_END)
+    headers = {"Content-Type": "multipart/form-data; boundary=b", "Content-Length": str(length)}
+    connection = http.client.HTTPConnection(urlsplit(post["url"]).netloc, timeout=300)
+    connection.request("POST", urlsplit(post["url"]).path, body=chain([head], stream, [FORM_END]), headers=headers)
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    assert answer.status == 204, body
+    return stream.digest
+
+
 def put_parts(store: Store, key: str, size: int, seed: int) -> str:
     """A multipart upload by boto3's threads. Returns the digest."""
     stream = Stream(size, seed)
@@ -102,11 +124,31 @@ def test_one_put_and_one_get(large: Store) -> None:
     assert get_single(large, "single") == digest
 
 
+def test_eight_forms_at_once(large: Store) -> None:
+    """They wait on the disk until they are complete."""
+    size = GIB // 4 // AT_ONCE + 12_345
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        sent = list(pool.map(lambda number: put_form(large, f"f{number}", size, number), range(AT_ONCE)))
+        assert [get_single(large, f"f{number}") for number in range(AT_ONCE)] == sent
+
+
 def test_eight_at_once(large: Store) -> None:
     """Two of them single PUTs, six multipart with eight connections each."""
+    eight_at_once(large, GIB // AT_ONCE + 12_345)
+
+
+def test_eight_encrypted_ones_at_once(large: Store) -> None:
+    """Sealed rows are beside the plain ones for a moment, and counted."""
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    large.client().put_bucket_encryption(Bucket=BUCKET, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    eight_at_once(large, GIB // 2 // AT_ONCE + 12_345)
+    assert large.client().head_object(Bucket=BUCKET, Key="k0")["ServerSideEncryption"] == "AES256"
+    large.client().delete_bucket_encryption(Bucket=BUCKET)
+
+
+def eight_at_once(large: Store, size: int) -> None:
     puts = [put_single, put_parts, put_parts, put_parts] * (AT_ONCE // 4)
     gets = [get_single, get_ranges, get_ranges, get_ranges] * (AT_ONCE // 4)
-    size = GIB // AT_ONCE + 12_345
     with ThreadPoolExecutor(AT_ONCE) as pool:
         sent = list(pool.map(lambda number: puts[number](large, f"k{number}", size, number), range(AT_ONCE)))
         found = list(pool.map(lambda number: gets[number](large, f"k{number}"), range(AT_ONCE)))

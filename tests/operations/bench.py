@@ -19,10 +19,12 @@ from s3gate.s3.request import Request
 from s3gate.settings import Settings
 from s3gate.store.budget import Budget
 from s3gate.web.dispatch import dispatch_table
+from tests.operations.fake_identities import FakeIdentities
 from tests.operations.fake_store import ROW_BYTES, FakeStore
 from tests.operations.fakes import NOW, FakeCatalog
 
 FUNCTIONS = dispatch_table()
+ROOT = Authentication("ROOT", PayloadMode.UNSIGNED, scope="20261123/us-east-1/s3/aws4_request")
 
 
 class Bench:
@@ -32,7 +34,8 @@ class Bench:
         self.catalog = FakeCatalog()
         self.store = FakeStore(self.catalog.ids)
         self.budget = Budget(16 * ROW_BYTES)
-        self.gate = Gate(Settings(), self.catalog, self.store, self.budget, lambda _: None)
+        self.identities = FakeIdentities(NOW)
+        self.gate = Gate(Settings(), self.catalog, self.store, self.budget, self.identities)
 
     async def ask(
         self,
@@ -43,13 +46,13 @@ class Bench:
         *,
         cut: int | None = None,
         chunk: int = 30_000,
+        auth: Authentication = ROOT,
     ) -> Reply:
         """A header that is None is left out. `cut` ends the body after so many bytes, as if the client went away."""
         path, _, query = target.partition("?")
         given = {"host": "gate:9000", "content-length": str(len(body)), **(headers or {})}
         raw = [(name.encode(), value.encode("latin-1")) for name, value in given.items() if value is not None]
         request = Request.parse(method, path.encode(), query.encode(), raw)
-        auth = Authentication("ROOT", PayloadMode.UNSIGNED)
         pieces = [body[i : i + chunk] for i in range(0, len(body if cut is None else body[:cut]), chunk)]
         if cut is not None:
             pieces = [body[:cut]] if cut else []
@@ -66,7 +69,9 @@ class Bench:
         operation = resolve(method, request.bucket != "", request.key != b"", request.query, request.headers)
         if not operation.built:
             raise refusal(operation)
-        call = Call(self.gate, request, operation, auth, Body(receive, request.headers, auth), NOW, "REQUESTID")
+        identity = self.identities.remembered(auth.access_key)
+        sent = Body(receive, request.headers, auth)
+        call = Call(self.gate, request, operation, auth, sent, NOW, "REQUESTID", identity)
         return await Reply.of(await FUNCTIONS[operation.name](call))
 
     async def put(self, target: str, body: bytes = b"hello", headers: dict[str, str] | None = None) -> Reply:

@@ -6,36 +6,54 @@ It keeps the contract's promises (conditions in the commit, one row a key, tombs
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 
 from s3gate.catalog.errors import (
+    AclChanged,
+    BucketChanged,
     BucketMissing,
     BucketNotEmpty,
     BucketTaken,
-    ConditionFailed,
     ObjectMissing,
     PartMissing,
     SourceChanged,
     UploadMissing,
+    VersionLocked,
+    VersionMissing,
+    WrongBucketState,
 )
 from s3gate.catalog.rows import (
+    COMPLIANCE,
+    ENABLED,
+    GOVERNANCE,
+    HOLD_SAID,
+    LEGAL_HOLD,
+    NEVER,
+    PLAIN,
     BucketRow,
     Committed,
     CommonPrefix,
     CompletedRow,
     Condition,
+    Deleted,
     ListEntry,
     ListPage,
     Manifest,
     ObjectRow,
     PartRow,
     Stored,
+    Traits,
     UploadPage,
     UploadRow,
+    VersionEntry,
+    VersionPage,
+    VersionRef,
 )
 from s3gate.geometry.ids import IdSource
+from tests.operations.fake_settings import FakeSettings
+from tests.operations.fake_versions import FakeVersions, changed
 
 NOW = datetime(2026, 11, 23, 5, 6, 7, 89_000, tzinfo=UTC)
 
@@ -55,14 +73,30 @@ class Failing:
             raise error
 
 
-class FakeCatalog(Failing):
+class FakeLabels:
+    """What listings look up of the versions on their page."""
+
+    def __init__(self, versions: FakeVersions) -> None:
+        self._versions = versions
+
+    async def find_acls(self, bucket_id: int, versions: Sequence[tuple[bytes, int]]) -> list[tuple[bytes, int, bytes]]:
+        found = []
+        for key, counter in versions:
+            rows = self._versions.all_of((bucket_id, key))
+            found += [(key, counter, row.acl) for row in (rows if counter else rows[:1]) if counter in (row.version, 0)]
+        return [each for each in found if each[2]]
+
+
+class FakeCatalog(FakeSettings, Failing):
     """Rows in dictionaries."""
 
     def __init__(self) -> None:
         super().__init__()
         self.ids = IdSource(7)
         self.buckets: dict[str, BucketRow] = {}
-        self.objects: dict[tuple[int, bytes], ObjectRow] = {}
+        self.versions = FakeVersions(self.ids)
+        self.objects = self.versions.objects
+        self.labels = FakeLabels(self.versions)
         self.uploads: dict[bytes, UploadRow] = {}
         self.parts: dict[tuple[bytes, int], PartRow] = {}
         self.manifests: dict[bytes, Manifest] = {}
@@ -70,31 +104,65 @@ class FakeCatalog(Failing):
         self.discarded: list[tuple[int, bytes]] = []
         self.remembered: dict[str, BucketRow] = {}
         self._clock = NOW
-        self._versions = 0
+        self._buckets_made = 0
 
     def _now(self) -> datetime:
         self._clock += timedelta(seconds=1)
         return self._clock
 
-    async def create_bucket(self, name: str, owner: str, region: str) -> BucketRow:
+    async def create_bucket(
+        self,
+        name: str,
+        owner: str,
+        region: str,
+        *,
+        lock_enabled: bool = False,
+        settings: Mapping[str, bytes] | None = None,
+    ) -> BucketRow:
         self._called("create_bucket")
         if name in self.buckets:
             raise BucketTaken(self.buckets[name].owner)
-        self._versions += 1
-        row = self.buckets[name] = BucketRow(self._versions, name, 1, owner, region, self._now())
+        self._buckets_made += 1
+        row = self.buckets[name] = BucketRow(
+            self._buckets_made,
+            name,
+            1,
+            owner,
+            region,
+            self._now(),
+            ENABLED if lock_enabled else NEVER,
+            lock_enabled,
+            settings=dict(settings or {}),
+        )
         return row
+
+    async def set_versioning(self, bucket: str, state: int) -> None:
+        self._called("set_versioning")
+        row = self._bucket(bucket)
+        if row.lock_enabled and state != ENABLED:
+            raise WrongBucketState
+        self._change(row, versioning=state)
+
+    async def enable_lock(self, bucket: str) -> None:
+        self._called("enable_lock")
+        row = self._bucket(bucket)
+        if row.versioning != ENABLED:
+            raise WrongBucketState
+        self._change(row, lock_enabled=True)
 
     async def delete_bucket(self, name: str) -> None:
         self._called("delete_bucket")
         bucket = self._bucket(name)
-        used = [b for b, _ in self.objects] + [u.bucket_id for u in self.uploads.values()]
-        if bucket.bucket_id in used:
+        if bucket.bucket_id in [b for b, _ in self.objects]:
             raise BucketNotEmpty
+        for upload in [u for u in self.uploads.values() if u.bucket_id == bucket.bucket_id]:
+            del self.uploads[upload.upload_id]
         del self.buckets[name]
 
-    async def list_buckets(self, prefix: str, after: str, limit: int) -> list[BucketRow]:
+    async def list_buckets(self, owner: str, prefix: str, after: str, limit: int) -> list[BucketRow]:
         self._called("list_buckets")
-        names = sorted(name for name in self.buckets if name > after and name.startswith(prefix))
+        mine = [name for name, row in self.buckets.items() if row.owner == owner]
+        names = sorted(name for name in mine if name > after and name.startswith(prefix))
         return [self.buckets[name] for name in names[:limit]]
 
     async def find_bucket(self, name: str, *, fresh: bool = False) -> BucketRow | None:
@@ -107,28 +175,74 @@ class FakeCatalog(Failing):
             self.remembered[name] = row
         return row
 
-    async def find_object(self, bucket: str, key: bytes) -> tuple[BucketRow | None, ObjectRow | None]:
+    async def find_object(
+        self, bucket: str, key: bytes, version: VersionRef | None = None
+    ) -> tuple[BucketRow | None, ObjectRow | None]:
         self._called("find_object")
         row = self.buckets.get(bucket)
-        return row, None if row is None else self.objects.get((row.bucket_id, key))
+        return row, None if row is None else self.versions.find((row.bucket_id, key), version)
 
-    async def put_object(self, bucket: str, key: bytes, stored: Stored, condition: Condition) -> Committed:
+    async def put_object(self, bucket: BucketRow, key: bytes, stored: Stored, condition: Condition) -> Committed:
         self._called("put_object")
-        return self._commit(bucket, key, stored, condition)
+        self._confirm(bucket)
+        return self.versions.put(bucket, key, stored, condition, self._now())
 
     async def copy_object(
-        self, source: ObjectRow, bucket: str, key: bytes, stored: Stored, condition: Condition
+        self, source: ObjectRow, bucket: BucketRow, key: bytes, stored: Stored, condition: Condition
     ) -> Committed:
         self._called("copy_object")
-        if self.objects.get((source.bucket_id, source.key)) != source:
+        self._confirm(bucket)
+        if source not in self.versions.all_of((source.bucket_id, source.key)):
             raise SourceChanged
-        return self._commit(bucket, key, stored, condition)
+        return self.versions.put(bucket, key, stored, condition, self._now())
 
-    async def delete_object(self, bucket: str, key: bytes, condition: Condition) -> bool:
+    async def delete_object(self, bucket: BucketRow, key: bytes, condition: Condition) -> Deleted | None:
         self._called("delete_object")
-        place = (self._bucket(bucket).bucket_id, key)
-        self._judge(self.objects.get(place), condition)
-        return self.objects.pop(place, None) is not None
+        self._confirm(bucket)
+        return self.versions.delete(bucket, key, condition, self._now())
+
+    async def delete_version(
+        self, bucket: BucketRow, key: bytes, ref: VersionRef, condition: Condition, *, bypass: bool = False
+    ) -> Deleted | None:
+        self._called("delete_version")
+        self._confirm(bucket)
+        return self.versions.remove((bucket.bucket_id, key), ref, condition, self._now(), bypass=bypass)
+
+    async def put_tags(self, bucket: BucketRow, key: bytes, ref: VersionRef | None, tags: bytes) -> Committed:
+        self._called("put_tags")
+        return self._mark(bucket, key, ref, tags=tags)
+
+    async def put_acl(
+        self, bucket: BucketRow, key: bytes, ref: VersionRef | None, acl: bytes, seen: bytes | None = None
+    ) -> Committed:
+        self._called("put_acl")
+        if seen is not None and self._marked(bucket, key, ref).acl != seen:
+            raise AclChanged
+        return self._mark(bucket, key, ref, acl=acl)
+
+    async def put_legal_hold(self, bucket: BucketRow, key: bytes, ref: VersionRef | None, on: bool) -> Committed:
+        self._called("put_legal_hold")
+        row = self._marked(bucket, key, ref)
+        return self._mark(bucket, key, ref, lock=row.lock & 3 | HOLD_SAID | (LEGAL_HOLD if on else 0))
+
+    async def put_retention(
+        self,
+        bucket: BucketRow,
+        key: bytes,
+        ref: VersionRef | None,
+        lock: int,
+        retain_until: datetime | None,
+        *,
+        bypass: bool,
+    ) -> Committed:
+        self._called("put_retention")
+        row = self._marked(bucket, key, ref)
+        if row.retain_until is not None and row.retain_until > self._now():
+            longer = row.lock & 3 == lock and retain_until is not None and retain_until >= row.retain_until
+            if not longer and not (row.lock & GOVERNANCE and bypass):
+                raise VersionLocked
+        assert lock in (0, GOVERNANCE, COMPLIANCE)
+        return self._mark(bucket, key, ref, lock=row.lock & ~3 | lock, retain_until=retain_until)
 
     async def discard(self, content: Sequence[tuple[int, bytes]]) -> None:
         self._called("discard")
@@ -138,9 +252,9 @@ class FakeCatalog(Failing):
         self, bucket_id: int, *, prefix: bytes, delimiter: bytes, after: bytes, inclusive: bool, limit: int
     ) -> ListPage:
         self._called("list_objects")
-        rows = [self.objects[place] for place in sorted(self.objects) if place[0] == bucket_id]
+        heads = [self.objects[place] for place in sorted(self.objects) if place[0] == bucket_id]
         entries: list = []
-        for row in rows:
+        for row in [head for head in heads if not head.marker]:
             folded = _folded(row.key, prefix, delimiter)
             if folded is None or folded <= after:
                 continue
@@ -153,19 +267,49 @@ class FakeCatalog(Failing):
                 entries.append(entry)
         return ListPage(entries[:limit], len(entries) > limit)
 
+    async def list_versions(
+        self, bucket_id: int, *, prefix: bytes, delimiter: bytes, after: bytes, after_version: int | None, limit: int
+    ) -> VersionPage:
+        self._called("list_versions")
+        entries: list = []
+        for place in sorted(self.objects):
+            folded = _folded(place[1], prefix, delimiter)
+            if place[0] != bucket_id or folded is None:
+                continue
+            if folded != place[1]:
+                if folded > after and CommonPrefix(folded) not in entries:
+                    entries.append(CommonPrefix(folded))
+                continue
+            for row in self.versions.all_of(place):
+                if row.key > after or (row.key == after and after_version is not None and row.version < after_version):
+                    latest = row is self.objects[place]
+                    named = (row.key, row.version, row.version_id, row.marker, latest)
+                    entries.append(VersionEntry(*named, row.size, row.etag, row.modified_at, row.checksum))
+        return VersionPage(entries[:limit], len(entries) > limit)
+
     async def create_upload(
-        self, bucket: str, key: bytes, headers: bytes, checksum_algorithm: str, checksum_type: str, group_id: int
+        self,
+        bucket: BucketRow,
+        key: bytes,
+        *,
+        headers: bytes,
+        checksum_algorithm: str,
+        checksum_type: str,
+        group_id: int,
+        traits: Traits = PLAIN,
     ) -> UploadRow:
         self._called("create_upload")
+        self._confirm(bucket)
         upload = UploadRow(
             self.ids.next(),
-            self._bucket(bucket).bucket_id,
+            bucket.bucket_id,
             key,
             self._now(),
             headers,
             checksum_algorithm,
             checksum_type,
             group_id,
+            traits,
         )
         self.uploads[upload.upload_id] = upload
         return upload
@@ -201,6 +345,18 @@ class FakeCatalog(Failing):
         self.parts[upload.upload_id, part.part_number] = part
         return part
 
+    async def copy_part(
+        self, source: ObjectRow, source_part: int, upload: UploadRow, number: int, etag: str, checksum: str
+    ) -> datetime:
+        self._called("copy_part")
+        if source not in self.versions.all_of((source.bucket_id, source.key)):
+            raise SourceChanged
+        kept = self.parts[source.content_id, source_part] if source_part else source
+        part = PartRow(
+            upload.upload_id, number, self.ids.next(), kept.size, etag, checksum, NOW, kept.layout_id, kept.extents
+        )
+        return (await self.put_part(upload, part)).modified_at
+
     async def list_parts(self, upload_id: bytes, after: int, limit: int) -> tuple[list[PartRow], bool]:
         self._called("list_parts")
         rows = [row for row in await self.all_parts(upload_id) if row.part_number > after]
@@ -211,6 +367,7 @@ class FakeCatalog(Failing):
 
     async def complete_upload(
         self,
+        bucket: BucketRow,
         upload: UploadRow,
         parts: Sequence[tuple[int, bytes]],
         stored: Stored,
@@ -227,8 +384,8 @@ class FakeCatalog(Failing):
             if row is None or row.part_id != part_id:
                 raise PartMissing(number)
             rows.append(row)
-        name = next(row.name for row in self.buckets.values() if row.bucket_id == upload.bucket_id)
-        done = self._commit(name, upload.key, stored, condition)
+        self._confirm(bucket)
+        done = self.versions.put(bucket, upload.key, stored, condition, self._now())
         ends = tuple(accumulate(row.size for row in rows))
         self.manifests[upload_id] = Manifest(upload_id, tuple(number for number, _ in parts), ends)
         self.completed[upload_id] = CompletedRow(
@@ -240,6 +397,7 @@ class FakeCatalog(Failing):
             done.version,
             request_digest,
             done.modified_at,
+            done.version_id,
         )
         del self.uploads[upload_id]
         return done
@@ -267,35 +425,25 @@ class FakeCatalog(Failing):
             raise BucketMissing
         return self.buckets[name]
 
-    def _commit(self, bucket: str, key: bytes, stored: Stored, condition: Condition) -> Committed:
-        place = (self._bucket(bucket).bucket_id, key)
-        self._judge(self.objects.get(place), condition)
-        self._versions += 1
-        done = Committed(self._versions, self._now())
-        self.objects[place] = ObjectRow(
-            *place,
-            done.version,
-            stored.content_id,
-            stored.size,
-            stored.etag,
-            done.modified_at,
-            stored.layout_id,
-            stored.part_count,
-            stored.extents,
-            stored.headers,
-            stored.checksum,
-        )
-        return done
+    def _confirm(self, bucket: BucketRow) -> None:
+        if self.buckets.get(bucket.name) != bucket:
+            self.remembered.pop(bucket.name, None)
+            raise BucketChanged
 
-    @staticmethod
-    def _judge(row: ObjectRow | None, condition: Condition) -> None:
-        if condition.if_none_match and row is not None:
-            raise ConditionFailed("If-None-Match")
-        if condition.if_match is not None:
-            if row is None:
-                raise ObjectMissing
-            if row.etag not in condition.if_match and "*" not in condition.if_match:
-                raise ConditionFailed("If-Match")
+    def _change(self, bucket: BucketRow, **fields: object) -> None:
+        self.buckets[bucket.name] = changed(bucket, **fields)
+        self.remembered.pop(bucket.name, None)
+
+    def _marked(self, bucket: BucketRow, key: bytes, ref: VersionRef | None) -> ObjectRow:
+        self._confirm(bucket)
+        row = self.versions.find((bucket.bucket_id, key), ref)
+        if row is None or row.marker:
+            raise ObjectMissing if ref is None or row is not None else VersionMissing
+        return row
+
+    def _mark(self, bucket: BucketRow, key: bytes, ref: VersionRef | None, **fields: object) -> Committed:
+        row = self._marked(bucket, key, ref)._replace(**fields)
+        return self.versions.change((bucket.bucket_id, key), ref, row)
 
 
 def _folded(key: bytes, prefix: bytes, delimiter: bytes) -> bytes | None:

@@ -1,4 +1,4 @@
-"""CopyObject moves no byte and says what AWS says; UploadPartCopy writes a part from an object."""
+"""CopyObject moves no byte and says what AWS says; UploadPartCopy makes a part from an object."""
 
 from __future__ import annotations
 
@@ -164,8 +164,9 @@ async def test_more_than_five_gibibytes_are_refused(bench: Bench) -> None:
 
 
 async def test_expected_owners(bench: Bench) -> None:
-    assert await code(copy(bench, x_amz_source_expected_bucket_owner="x")) == "AccessDenied"
-    assert await code(copy(bench, x_amz_expected_bucket_owner="x")) == "AccessDenied"
+    for name in ("x_amz_source_expected_bucket_owner", "x_amz_expected_bucket_owner"):
+        assert await code(copy(bench, **{name: "9" * 12})) == "AccessDenied"
+        assert await code(copy(bench, **{name: "x"})) == "InvalidBucketOwnerAWSAccountID"
 
 
 async def begin(bench: Bench, **headers: str) -> str:
@@ -204,18 +205,80 @@ async def test_part_copies_that_are_refused(bench: Bench) -> None:
     assert await code(copy(bench, target=target, x_amz_copy_source_if_match="x")) == "PreconditionFailed"
 
 
+async def test_something_whole_moves_no_byte(bench: Bench) -> None:
+    """A whole source without parts, or one part of one with parts, under whichever name of its bytes."""
+    await multipart(bench, "multi", [b"a" * FIVE, b"b" * 9])
+    upload = await begin(bench)
+    bench.store.calls.clear()
+    ranges = [
+        ("/box/src", None, b"hello"),
+        ("/box/src", "bytes=0-4", b"hello"),
+        ("/box/multi", f"bytes=0-{FIVE - 1}", b"a" * FIVE),
+        ("/box/multi", f"bytes={FIVE}-{FIVE + 8}", b"b" * 9),
+    ]
+    for number, (source, text, data) in enumerate(ranges, 1):
+        given = {} if text is None else {"x_amz_copy_source_range": text}
+        reply = await copy(bench, source, f"/box/big?partNumber={number}&uploadId={upload}", **given)
+        assert reply.text("ETag") == f'"{md5(data)}"' and reply.text("ChecksumCRC64NVME")
+    assert bench.store.calls == []
+    sizes = [part.size for part in await bench.catalog.all_parts(bytes.fromhex(upload))]
+    assert sizes == [5, 5, FIVE, 9]
+    for text in (None, f"bytes=1-{FIVE - 1}", f"bytes=0-{FIVE}", f"bytes=0-{FIVE - 2}", f"bytes={FIVE}-{FIVE + 7}"):
+        bench.store.calls.clear()
+        given = {} if text is None else {"x_amz_copy_source_range": text}
+        await copy(bench, "/box/multi", f"/box/big?partNumber=1&uploadId={upload}", **given)
+        assert "write" in bench.store.calls
+
+
+async def test_another_checksum_of_something_whole_is_computed_by_reading(bench: Bench) -> None:
+    upload = await begin(bench, x_amz_checksum_algorithm="CRC32")
+    reply = await copy(bench, target=f"/box/big?partNumber=1&uploadId={upload}")
+    assert (reply.text("ChecksumCRC32"), reply.text("ETag")) == (crc32(b"hello"), f'"{md5(b"hello")}"')
+    assert bench.store.calls == ["read"]
+
+
+async def test_a_copy_of_an_object_with_parts_has_its_parts(bench: Bench) -> None:
+    """It counts as one part, but its bytes are a content with several: copied whole they are read and written."""
+    parts = [b"a" * FIVE, b"b" * 9]
+    await multipart(bench, "multi", parts)
+    await copy(bench, "/box/multi", "/box/src")
+    upload = await begin(bench)
+    bench.store.calls.clear()
+    reply = await copy(bench, target=f"/box/big?partNumber=1&uploadId={upload}")
+    assert reply.text("ETag") == f'"{md5(b"".join(parts))}"' and "write" in bench.store.calls
+    bench.store.calls.clear()
+    last = f"bytes={FIVE}-{FIVE + 8}"
+    reply = await copy(bench, target=f"/box/big?partNumber=2&uploadId={upload}", x_amz_copy_source_range=last)
+    assert reply.text("ETag") == f'"{md5(parts[1])}"' and bench.store.calls == []
+
+
+async def test_a_parts_source_that_changes_is_looked_up_again(bench: Bench) -> None:
+    upload = await begin(bench)
+    target = f"/box/big?partNumber=1&uploadId={upload}"
+    bench.catalog.fail["copy_part"] = SourceChanged()
+    assert (await copy(bench, target=target)).status == 200
+    bench.store.fail["read"] = ShardMissing()
+    assert (await copy(bench, target=target, x_amz_copy_source_range="bytes=1-2")).status == 200
+    bench.catalog.fail_on["copy_part"] = SourceChanged()
+    assert await code(copy(bench, target=target)) == "OperationAborted"
+
+
 @pytest.mark.parametrize(
-    ("name", "failure", "error"),
+    ("name", "failure", "error", "attempts"),
     [
-        ("read", ShardMissing(), "InternalError"),
-        ("read_on", ShardMissing(), "InternalError"),
-        ("write", StoreUnavailable(), "ServiceUnavailable"),
+        ("read", ShardMissing(), "InternalError", 3),
+        ("read_on", ShardMissing(), "InternalError", 3),
+        ("write", StoreUnavailable(), "ServiceUnavailable", 1),
     ],
 )
-async def test_part_copies_that_fail_are_discarded(bench: Bench, name: str, failure: Exception, error: str) -> None:
-    await bench.put("/box/src", b"x" * 3 * ROW_BYTES)
+async def test_part_copies_that_fail_are_discarded(
+    bench: Bench, name: str, failure: Exception, error: str, attempts: int
+) -> None:
+    size = 3 * ROW_BYTES
+    await bench.put("/box/src", b"x" * size)
     upload = await begin(bench)
-    bench.store.fail[name] = failure
-    assert await code(copy(bench, target=f"/box/big?partNumber=1&uploadId={upload}")) == error
-    assert len(bench.catalog.discarded) == 1
+    bench.store.fail_on[name] = failure
+    target, all_but_one = f"/box/big?partNumber=1&uploadId={upload}", f"bytes=1-{size - 1}"
+    assert await code(copy(bench, target=target, x_amz_copy_source_range=all_but_one)) == error
+    assert len(bench.catalog.discarded) == attempts
     assert bench.gate.copies._value == 4

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import threading
 import zlib
 
 import pytest
 
 from s3gate.catalog.errors import ObjectMissing, UploadMissing
 from s3gate.operations import _content
-from s3gate.s3 import parts
+from s3gate.s3 import parts, xml_in
 from s3gate.s3.errors import S3Error
 from s3gate.store.errors import ShardMissing
 from tests.operations.bench import Bench, code, md5
@@ -372,3 +373,24 @@ async def test_more_parts_than_one_lookup_holds(bench: Bench, upload: Upload, mo
     for start in (0, 1, 20, 65):
         ranged = await bench.ask("GET", "/box/big", headers={"range": f"bytes={start}-"})
         assert ranged.body == data[start:]
+
+
+async def test_long_lists_of_parts_are_read_beside_the_loop(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And short ones at once."""
+    threads = []
+    parse, choose = xml_in.complete_multipart_upload, parts.choose
+
+    def noted(work):
+        def run(*given):
+            threads.append(threading.current_thread() is threading.main_thread())
+            return work(*given)
+
+        return run
+
+    monkeypatch.setattr(xml_in, "complete_multipart_upload", noted(parse))
+    monkeypatch.setattr(parts, "choose", noted(choose))
+    upload = await Upload.create(bench)
+    await upload.part(1, b"x")
+    assert await code(upload.complete(upload.document(list(range(1, 10_001))))) == "InvalidPart"
+    assert (await upload.complete()).status == 200
+    assert threads == [False, False, True, True]

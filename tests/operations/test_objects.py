@@ -161,9 +161,11 @@ async def test_what_is_missing(bench: Bench) -> None:
         ({"x-amz-server-side-encryption": "AES256"}, "NotImplemented"),
         ({"x-amz-storage-class": "GLACIER"}, "NotImplemented"),
         ({"x-amz-storage-class": "NONSENSE"}, "InvalidStorageClass"),
-        ({"x-amz-tagging": "a=b"}, "NotImplemented"),
-        ({"x-amz-acl": "public-read"}, "NotImplemented"),
-        ({"x-amz-object-lock-mode": "GOVERNANCE"}, "NotImplemented"),
+        ({"x-amz-tagging": "aws:a=b"}, "InvalidTag"),
+        ({"x-amz-acl": "public-read"}, "AccessControlListNotSupported"),
+        ({"x-amz-object-lock-mode": "GOVERNANCE"}, "InvalidArgument"),
+        ({"x-amz-object-lock-legal-hold": "ON"}, "InvalidRequest"),
+        ({"x-amz-bypass-governance-retention": "true"}, "NotImplemented"),
         ({"x-amz-meta-big": "x" * 2049}, "MetadataTooLarge"),
         ({"if-none-match": '"etag"'}, "NotImplemented"),
         ({"if-match": '"a"', "if-none-match": "*"}, "NotImplemented"),
@@ -253,7 +255,8 @@ async def test_delete(bench: Bench) -> None:
     assert await code(bench.ask("DELETE", "/none-such/k")) == "NoSuchBucket"
     gone = await bench.ask("DELETE", "/box/k", headers={"if-match": etag})
     assert (gone.status, gone.body, gone.headers) == (204, b"", {})
-    assert (await bench.ask("DELETE", "/box/k", headers={"if-match": "*"})).status == 204
+    assert await code(bench.ask("DELETE", "/box/k", headers={"if-match": "*"})) == "NoSuchKey"
+    assert (await bench.ask("DELETE", "/box/k", headers={"x-amz-if-match-size": "5"})).status == 204
     assert (await bench.ask("DELETE", "/box/k?versionId=null")).headers["x-amz-version-id"] == "null"
     assert await code(bench.ask("GET", "/box/k")) == "NoSuchKey"
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import zlib
 from base64 import b64decode, b64encode
-from hashlib import md5, sha1, sha256
+from hashlib import md5, sha1, sha256, sha512
 
 import pytest
+from awscrt.checksums import XXHash
+from botocore.session import get_session
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,12 +20,17 @@ from s3gate.s3.errors import S3Error
 from s3gate.s3.request import Headers
 
 CHECK = b"123456789"
-KNOWN = {  # the check values of the catalogue of parametrised CRCs, and hashlib's own
+KNOWN = {  # the check values of the catalogue of parametrised CRCs, hashlib's own, and what AWS's own clients compute
     Algorithm.CRC32: bytes.fromhex("cbf43926"),
     Algorithm.CRC32C: bytes.fromhex("e3069283"),
     Algorithm.CRC64NVME: bytes.fromhex("ae8b14860a799888"),
     Algorithm.SHA1: sha1(CHECK).digest(),
     Algorithm.SHA256: sha256(CHECK).digest(),
+    Algorithm.SHA512: sha512(CHECK).digest(),
+    Algorithm.MD5: md5(CHECK).digest(),
+    Algorithm.XXHASH64: XXHash.compute_xxhash64(CHECK),
+    Algorithm.XXHASH3: XXHash.compute_xxhash3_64(CHECK),
+    Algorithm.XXHASH128: XXHash.compute_xxhash3_128(CHECK),
 }
 CRCS = [algorithm for algorithm in Algorithm if algorithm.is_crc]
 PLAIN, TRAILER = PayloadMode.UNSIGNED, PayloadMode.STREAMING_UNSIGNED_TRAILER
@@ -160,14 +167,20 @@ def test_invalid_trailers(headers):
     assert refusal(TRAILER, **headers).code == "InvalidRequest"
 
 
-@pytest.mark.parametrize("name", ["sha512", "md5", "xxhash64", "xxhash3", "xxhash128"])
-def test_newer_algorithms_are_refused_by_name(name):
-    error = refusal(**{f"x-amz-checksum-{name}": "x"})
-    assert (error.code, error.extra["Header"]) == ("NotImplemented", f"x-amz-checksum-{name}")
-    assert refusal(TRAILER, **{"x-amz-trailer": f"x-amz-checksum-{name}"}).code == "NotImplemented"
-    with pytest.raises(S3Error) as caught:
-        checksums.parse_algorithm(name)
-    assert caught.value.code == "NotImplemented"
+@pytest.mark.parametrize("algorithm", Algorithm)
+def test_every_algorithm_comes_in_a_header_or_in_a_trailer(algorithm):
+    digest = KNOWN[algorithm]
+    assert request(**{algorithm.header: b64encode(digest).decode()}).digest == digest
+    assert refusal(**{algorithm.header: b64encode(digest + b"0").decode()}).code == "InvalidRequest"
+    announced = {"x-amz-trailer": algorithm.header, "x-amz-sdk-checksum-algorithm": algorithm.value}
+    expected = request(TRAILER, **announced)
+    assert (expected.algorithm, expected.trailer, expected.is_given) == (algorithm, algorithm.header, True)
+    assert checksums.parse_algorithm(algorithm.value.lower()) is algorithm
+
+
+def test_the_algorithms_are_those_of_the_model():
+    shape = get_session().get_service_model("s3").shape_for("ChecksumAlgorithm")
+    assert set(shape.enum) == {algorithm.value for algorithm in Algorithm}
 
 
 def test_modes_and_types_are_not_values():

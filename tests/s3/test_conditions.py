@@ -32,6 +32,15 @@ def outcome(check, sent: Headers) -> str:
     return "200"
 
 
+@pytest.mark.parametrize(
+    ("sent", "counts"),
+    [({}, True), ({"if_range": YES}, True), ({"if_range": SAME}, True)]
+    + [({"if_range": other}, False) for other in (NO, f"W/{YES}", BEFORE, AFTER, "junk", "")],
+)
+def test_a_range_of_what_was_there_before_is_the_whole_of_what_is_now(sent, counts):
+    assert conditions.range_counts(headers(**sent), ETAG, MODIFIED) is counts
+
+
 # (headers, what a read answers, what a copy answers), in the order of RFC 9110 section 13.2.2
 READS = [
     ({}, "200", "200"),
@@ -112,11 +121,19 @@ def test_write_conditions(sent, wanted):
 
 
 def test_delete_conditions():
-    assert conditions.delete_condition(headers()) == conditions.UNCONDITIONAL
-    assert conditions.delete_condition(headers(if_match=YES)) == ((ETAG,), False)
+    assert conditions.delete_condition(headers()) is None
+    assert conditions.delete_condition(headers(if_match=YES)) == ((ETAG,), False, None, None)
+    size = {"x_amz_if_match_size": "12"}
+    assert conditions.delete_condition(headers(**size)) == (None, False, 12, None)
+    date = {"x_amz_if_match_last_modified_time": SAME}
+    assert conditions.delete_condition(headers(**date)) == (None, False, None, MODIFIED.replace(microsecond=0))
     with pytest.raises(S3Error) as caught:
         conditions.delete_condition(headers(if_none_match="*"))
     assert caught.value.code == "NotImplemented"
+    for wrong in ({"x_amz_if_match_size": "-1"}, {"x_amz_if_match_last_modified_time": "soon"}):
+        with pytest.raises(S3Error) as caught:
+            conditions.delete_condition(headers(**wrong))
+        assert caught.value.code == "InvalidArgument"
 
 
 def test_operations_without_conditions_refuse_them():
@@ -125,14 +142,6 @@ def test_operations_without_conditions_refuse_them():
         with pytest.raises(S3Error) as caught:
             conditions.refuse_conditions(headers(**{name: "*"}))
         assert caught.value.code == "NotImplemented"
-
-
-def test_expected_owner():
-    conditions.check_expected_owner(headers(), "me")
-    conditions.check_expected_owner(headers(x_amz_expected_bucket_owner="me"), "me")
-    with pytest.raises(S3Error) as caught:
-        conditions.check_expected_owner(headers(x_amz_expected_bucket_owner="you"), "me")
-    assert caught.value.code == "AccessDenied"
 
 
 @given(st.sampled_from([MATCH, NONE, SINCE, UNLESS]), st.binary(max_size=40))

@@ -46,7 +46,7 @@ def test_every_code_has_its_status(status):
 
 def test_codes_and_messages_are_well_formed():
     for code, (status, message) in CODES.items():
-        assert re.fullmatch(r"[A-Z][A-Za-z0-9]+", code)
+        assert re.fullmatch(r"(KMS\.)?[A-Z][A-Za-z0-9]+", code)
         assert 300 <= status < 600 and message
 
 

@@ -110,10 +110,10 @@ def test_http_dates(moment):
 
 def test_overrides():
     found = [(b"content-type", b"a/b"), (b"etag", b'"x"')]
-    assert headers.override(found, Query.parse(b"")) is found
-    assert headers.override(found, Query.parse(b"x-id=GetObject")) is found
+    assert headers.override(found, Query.parse(b""), signed=True) is found
+    assert headers.override(found, Query.parse(b"x-id=GetObject"), signed=False) is found
     query = Query.parse(b"response-content-type=text%2Fplain&response-expires=0&response-cache-control=no-cache")
-    assert dict(headers.override(found, query)) == {
+    assert dict(headers.override(found, query, signed=True)) == {
         b"content-type": b"text/plain",
         b"etag": b'"x"',
         b"expires": b"0",
@@ -121,10 +121,16 @@ def test_overrides():
     }
 
 
+def test_nobody_overrides_without_a_signature():
+    with pytest.raises(S3Error, match="anonymous") as caught:
+        headers.override([], Query.parse(b"response-content-type=a%2Fb"), signed=False)
+    assert (caught.value.status, caught.value.code) == (400, "InvalidRequest")
+
+
 @pytest.mark.parametrize("value", [b"a%0d%0aset-cookie:x", b"%00", b"%E2%82%AC", b"%7F"])
 def test_overrides_cannot_begin_another_header(value):
     with pytest.raises(S3Error) as caught:
-        headers.override([], Query.parse(b"response-content-disposition=" + value))
+        headers.override([], Query.parse(b"response-content-disposition=" + value), signed=True)
     assert (caught.value.code, caught.value.extra["ArgumentName"]) == (
         "InvalidArgument",
         "response-content-disposition",

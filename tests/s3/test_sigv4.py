@@ -353,7 +353,7 @@ def test_session_tokens(signer):
     assert refusal(request).code == "InvalidToken"
     other = sign(signer, "GET", "http://localhost/b/k", token="another")
     assert refusal(other, secrets=temporary).code == "InvalidToken"
-    assert refusal(sign(signer, "GET", "http://localhost/b/k"), secrets=temporary).code == "InvalidToken"
+    assert refusal(sign(signer, "GET", "http://localhost/b/k"), secrets=temporary).code == "InvalidAccessKeyId"
 
 
 def test_wrong_secret():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
@@ -49,10 +50,17 @@ def test_keys_are_utf8_bytes() -> None:
     assert entries[0].key == "ключ/😀".encode()
 
 
-@pytest.mark.parametrize("name", ["LastModifiedTime", "Size"])
-def test_conditions_of_other_buckets_are_named(name: str) -> None:
-    entries, _ = xml_in.delete(f"<Delete><Object><Key>k</Key><{name}>1</{name}></Object></Delete>".encode())
-    assert entries[0].refused == name
+def test_entries_have_conditions() -> None:
+    def read(inner: str) -> xml_in.DeleteEntry:
+        return xml_in.delete(f"<Delete><Object><Key>k</Key>{inner}</Object></Delete>".encode())[0][0]
+
+    moment = datetime(2026, 11, 23, 5, 6, 7, tzinfo=UTC)
+    assert read("<Size>12</Size>").size == 12
+    assert read("<LastModifiedTime>Mon, 23 Nov 2026 05:06:07 GMT</LastModifiedTime>").modified_at == moment
+    assert read("<LastModifiedTime>2026-11-23T05:06:07Z</LastModifiedTime>").modified_at == moment
+    for wrong in ("<Size>-1</Size>", "<Size>x</Size>", "<LastModifiedTime>soon</LastModifiedTime>"):
+        with pytest.raises(S3Error, match="MalformedXML"):
+            read(wrong)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +143,10 @@ def test_create_bucket_configuration() -> None:
     assert read(body.encode()).location == "eu-1"
     assert read(b"<CreateBucketConfiguration/>").location == ""
     assert refused(read, b"<CreateBucketConfiguration><X/></CreateBucketConfiguration>") == "MalformedXML"
-    for name in ("Tags", "Location", "Bucket"):
+    tag = "<Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags>"
+    body = f"<CreateBucketConfiguration>{tag}</CreateBucketConfiguration>"
+    assert read(body.encode()).tags == (("a", "b"),)
+    for name in ("Location", "Bucket"):
         body = f"<CreateBucketConfiguration><{name}/></CreateBucketConfiguration>"
         assert refused(read, body.encode()) == "NotImplemented"
 

@@ -33,6 +33,7 @@ class Upload(NamedTuple):
     initiated_at: datetime = NOW
     checksum_algorithm: str = "CRC32"
     checksum_type: str = "COMPOSITE"
+    headers: bytes = b""
 
 
 class Part(NamedTuple):
@@ -154,19 +155,10 @@ def test_v2_echoes_and_counts() -> None:
     assert "Owner" in tree(xml_pages.list_objects_v2(asked, "b", OWNER, [Entry(b"k")], [], "t"))["Contents"][0]
 
 
-def test_versions_are_null_and_latest() -> None:
-    asked = listing.list_object_versions(Query.parse(b"versions&max-keys=1"))
-    got = tree(xml_pages.list_object_versions(asked, "b", OWNER, [Entry(b"k")], [], (b"k", "null")))
-    assert got["Version"][0]["VersionId"] == ["null"]
-    assert got["Version"][0]["IsLatest"] == ["true"]
-    assert got["NextKeyMarker"] == ["k"]
-    assert got["NextVersionIdMarker"] == ["null"]
-
-
 def test_uploads_and_parts() -> None:
     upload = Upload(bytes(16), b"k")
     asked = listing.list_multipart_uploads(Query.parse(b"uploads&max-uploads=1"))
-    got = tree(xml_pages.list_multipart_uploads(asked, "b", OWNER, [upload], [], (b"k", "0" * 32)))
+    got = tree(xml_pages.list_multipart_uploads(asked, "b", [(upload, OWNER)], [], (b"k", "0" * 32)))
     assert got["Bucket"] == ["b"]
     assert got["Upload"][0]["UploadId"] == ["0" * 32]
     assert got["NextUploadIdMarker"] == ["0" * 32]
@@ -187,8 +179,9 @@ def test_results_of_writes() -> None:
     assert got["ChecksumType"] == ["COMPOSITE"]
     got = tree(xml_out.copy_result("CopyPartResult", "e", NOW, "CRC32:FULL_OBJECT:x"))
     assert "ChecksumType" not in got
-    got = tree(xml_out.delete_result([(b"k", None)], [(b"f", "v", "AccessDenied", "no")]))
-    assert got["Deleted"] == [{"Key": ["k"]}]
+    got = tree(xml_out.delete_result([(b"k", None, None), (b"m", "v", "v")], [(b"f", "v", "AccessDenied", "no")]))
+    marker = {"Key": ["m"], "VersionId": ["v"], "DeleteMarker": ["true"], "DeleteMarkerVersionId": ["v"]}
+    assert got["Deleted"] == [{"Key": ["k"]}, marker]
     assert got["Error"] == [{"Key": ["f"], "VersionId": ["v"], "Code": ["AccessDenied"], "Message": ["no"]}]
 
 

@@ -56,6 +56,20 @@ async def test_small_ones_never_stand_behind_rows() -> None:
     assert budget.free == budget.total
 
 
+async def test_what_is_read_ahead_leaves_half_to_others() -> None:
+    budget = Budget(100)
+    assert budget.try_acquire_spare(30)
+    assert budget.try_acquire_spare(20)
+    assert not budget.try_acquire_spare(1)
+    await budget.acquire(50)
+    budget.release(60)
+    waiting = asyncio.create_task(budget.acquire(70))
+    await settle()
+    assert not budget.try_acquire_spare(5)
+    budget.release(40)
+    await waiting
+
+
 async def test_who_leaves_the_queue_lets_others_through() -> None:
     budget = Budget(100)
     await budget.acquire(80)

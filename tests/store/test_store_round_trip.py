@@ -93,6 +93,16 @@ async def test_pieces_longer_than_an_answer_are_read_in_windows(tmp_path: Path) 
         assert await fleet.read(written, len(data), mib - 1, 4 * mib) == data[mib - 1 : 4 * mib]
 
 
+async def test_what_is_read_ahead_comes_two_rows_in_one_answer(tmp_path: Path) -> None:
+    async with small_fleet(tmp_path) as fleet:
+        data = os.urandom(5 * LAYOUT.row_bytes - 7)
+        written = await fleet.write(data)
+        assert await fleet.read(written, len(data)) == data
+        # One row at once, then two and two ahead: six shards each.
+        gets = [line for node in fleet.nodes for line in node.requests if line.startswith("GET /shards/")]
+        assert len(gets) == 3 * 6
+
+
 async def test_an_upload_keeps_its_group(tmp_path: Path) -> None:
     async with small_fleet(tmp_path, 9) as fleet:
         group_id = fleet.store.pick_group("b", b"k")

@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 
 from s3gate.s3.operation import OPERATIONS
-from s3gate.web import access_log as access_log_module
+from s3gate.web import line_log
 from s3gate.web.access_log import AccessLog, Entry
 from s3gate.web.app import Readiness, make_app
 from s3gate.web.dispatch import dispatch_table, function_name
@@ -70,7 +70,7 @@ def test_prometheus_text() -> None:
 
 
 async def test_access_log_is_written_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access_log_module, "FLUSH_SECONDS", 0.02)
+    monkeypatch.setattr(line_log, "FLUSH_SECONDS", 0.02)
     file = tmp_path / "access.log"
     log = AccessLog(str(file), queued_lines=2)
     writer = asyncio.create_task(log.run())
@@ -102,7 +102,7 @@ async def test_access_log_is_written_in_batches(tmp_path: Path, monkeypatch: pyt
 
 
 async def test_a_log_that_cannot_be_written_harms_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access_log_module, "FLUSH_SECONDS", 0.01)
+    monkeypatch.setattr(line_log, "FLUSH_SECONDS", 0.01)
     target = tmp_path / "missing" / "access.log"
     log = AccessLog(str(target))
     writer = asyncio.create_task(log.run())

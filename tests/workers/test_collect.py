@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from s3gate.catalog.catalog import Catalog
-from s3gate.catalog.rows import NO_CONDITION, Stored
+from s3gate.catalog.limits import Limits
+from s3gate.catalog.rows import NO_CONDITION, PartRow, Stored
 from s3gate.geometry.extents import Extent
-from s3gate.workers.collect import collect, deliver_parked
+from s3gate.workers.collect import RENEW_SECONDS, collect, deliver_parked
 from s3gate.workers.disposal import UnknownGroup, shards_by_node
 from s3gate.workers.workshop import Workshop
-from tests.fix_ministore import BUCKET, UNIT, MiniStore
+from tests.fix_ministore import UNIT, MiniStore
 
 BIG = bytes(range(256)) * 120  # three segments of two rows
 
@@ -42,7 +44,7 @@ async def test_a_deleted_object_gives_its_shards_up(ministore: MiniStore) -> Non
 async def test_a_copy_keeps_the_content_until_it_goes_too(ministore: MiniStore) -> None:
     row = await ministore.put(b"original", BIG)
     stored = Stored(row.content_id, row.size, row.etag, row.layout_id, 0, row.extents, b"", "")
-    await ministore.catalog.copy_object(row, BUCKET, b"copy", stored, NO_CONDITION)
+    await ministore.catalog.copy_object(row, ministore.bucket, b"copy", stored, NO_CONDITION)
     await ministore.delete(b"original")
     await run_all(ministore.shop)
     assert await ministore.read(b"copy") == BIG
@@ -64,6 +66,30 @@ async def test_multipart_contents_and_unlisted_parts(ministore: MiniStore) -> No
     assert ministore.sql("SELECT (SELECT count(*) FROM part), (SELECT count(*) FROM content)") == [(0, 0)]
 
 
+@pytest.mark.parametrize("first", [b"original", b"copy"])
+async def test_parts_by_reference_whoever_goes_first(ministore: MiniStore, first: bytes) -> None:
+    upload = await ministore.begin(b"original")
+    parts = [await ministore.part(upload, number, BIG[: 7000 * number]) for number in (1, 2)]
+    source = await ministore.complete(upload, parts)
+    whole = await ministore.put(b"whole", BIG)
+    before = ministore.live()
+    upload = await ministore.begin(b"copy")
+    await ministore.catalog.copy_part(source, 2, upload, 1, "etag", "")
+    await ministore.catalog.copy_part(whole, 0, upload, 2, "etag", "")
+    copied = await ministore.catalog.all_parts(upload.upload_id)
+    await ministore.complete(upload, copied)
+    assert ministore.live() == before
+    await ministore.delete(b"whole")
+    await ministore.delete(first)
+    await run_all(ministore.shop)
+    kept = copied if first == b"original" else parts
+    assert ministore.live() == ministore.shards_of(b"".join(each.extents for each in kept))
+    await ministore.delete(b"copy" if first == b"original" else b"original")
+    await run_all(ministore.shop)
+    assert ministore.live() == set()
+    assert ministore.sql("SELECT (SELECT count(*) FROM part), (SELECT count(*) FROM garbage)") == [(0, 0)]
+
+
 async def test_an_aborted_upload(ministore: MiniStore) -> None:
     upload = await ministore.begin(b"multi")
     await ministore.part(upload, 1, BIG)
@@ -71,6 +97,32 @@ async def test_an_aborted_upload(ministore: MiniStore) -> None:
     await run_all(ministore.shop)
     assert ministore.live() == set()
     assert ministore.sql("SELECT count(*) FROM part") == [(0,)]
+
+
+async def test_what_a_slow_collector_works_on_stays_its_own(
+    ministore: MiniStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Limits().garbage_lease_seconds >= 3 * RENEW_SECONDS
+    monkeypatch.setattr("s3gate.workers.collect.RENEW_SECONDS", 0.05)
+    go_on = asyncio.Event()
+    forget = ministore.catalog.forget_parts
+
+    async def slowly(parts: Sequence[PartRow]) -> None:
+        await go_on.wait()
+        await forget(parts)
+
+    monkeypatch.setattr(ministore.catalog, "forget_parts", slowly)
+    upload = await ministore.begin(b"multi")
+    await ministore.part(upload, 1, BIG)
+    await ministore.catalog.abort_upload(upload)
+    collecting = asyncio.create_task(run_all(ministore.shop))
+    seen: set[object] = set()
+    while len(seen) < 3:
+        seen |= {row[0] for row in ministore.sql("SELECT leased_until::text FROM garbage")}
+        await asyncio.sleep(0.05)
+    go_on.set()
+    await collecting
+    assert ministore.sql("SELECT count(*) FROM garbage") == [(0,)] and ministore.live() == set()
 
 
 async def test_shards_for_a_node_that_is_down_are_parked(ministore: MiniStore) -> None:

@@ -82,4 +82,4 @@ async def test_a_failing_unit_is_tried_again_and_holds_nobody_up(
 
 def test_every_kind_of_work_is_there() -> None:
     names = [chore.name for chore in chores(Settings())]
-    assert names == ["fleet", "collect", "parked", "expire", "tombstones", "sessions", "sweep"]
+    assert names == ["fleet", "collect", "parked", "expire", "lifecycle", "tombstones", "sessions", "sweep"]

@@ -1,0 +1,125 @@
+"""Who asks: an account's root, a user of it, a session of a role, or nobody in particular.
+
+This file knows how AWS names principals and nothing of keys, policies or where principals are kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+ACCOUNT_ID = re.compile(r"[0-9]{12}").fullmatch
+_ENTITY_ARN = re.compile(
+    r"arn:aws:iam::[0-9]{12}:(root|user/[\x21-\x7e]+|role/[\x21-\x7e]+)"
+    r"|arn:aws:sts::[0-9]{12}:(assumed-role|federated-user)/[\x21-\x7e]+"
+).fullmatch
+
+
+class Kind(Enum):
+    """The value is what aws:PrincipalType says."""
+
+    ANONYMOUS = "Anonymous"
+    ROOT = "Account"
+    USER = "User"
+    ROLE_SESSION = "AssumedRole"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """One who asks. `arn` is a session's own ARN; `role_arn` that of the role it was assumed from."""
+
+    kind: Kind
+    account_id: str
+    canonical_id: str
+    """Of the account: ACLs know accounts and nobody in them."""
+    arn: str
+    user_id: str
+    name: str = ""
+    """Of a user, which aws:username says; a session's name is in its ARN."""
+    role_arn: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def is_anonymous(self) -> bool:
+        return self.kind is Kind.ANONYMOUS
+
+    @property
+    def is_root(self) -> bool:
+        """Root of some account, not of every one."""
+        return self.kind is Kind.ROOT
+
+    @property
+    def entity_arn(self) -> str:
+        """What aws:PrincipalArn says: of a session, its role."""
+        return self.role_arn or self.arn
+
+
+ANONYMOUS = Principal(Kind.ANONYMOUS, "", "", "", "anonymous")
+
+
+def root(account_id: str, canonical_id: str) -> Principal:
+    """The account itself."""
+    return Principal(Kind.ROOT, account_id, canonical_id, root_arn(account_id), account_id)
+
+
+def user(
+    account_id: str,
+    canonical_id: str,
+    name: str,
+    user_id: str,
+    *,
+    path: str = "/",
+    tags: Mapping[str, str] | None = None,
+) -> Principal:
+    """A user of the account."""
+    arn = user_arn(account_id, name, path)
+    return Principal(Kind.USER, account_id, canonical_id, arn, user_id, name, tags=tags or {})
+
+
+def role_session(
+    account_id: str,
+    canonical_id: str,
+    role_name: str,
+    role_id: str,
+    session_name: str,
+    *,
+    path: str = "/",
+    tags: Mapping[str, str] | None = None,
+) -> Principal:
+    """Whoever assumed the role, for as long as the session lasts. A session's ARN has no path."""
+    return Principal(
+        Kind.ROLE_SESSION,
+        account_id,
+        canonical_id,
+        f"arn:aws:sts::{account_id}:assumed-role/{role_name}/{session_name}",
+        f"{role_id}:{session_name}",
+        role_arn=role_arn(account_id, role_name, path),
+        tags=tags or {},
+    )
+
+
+def root_arn(account_id: str) -> str:
+    return f"arn:aws:iam::{account_id}:root"
+
+
+def user_arn(account_id: str, name: str, path: str = "/") -> str:
+    return f"arn:aws:iam::{account_id}:user{path}{name}"
+
+
+def role_arn(account_id: str, name: str, path: str = "/") -> str:
+    return f"arn:aws:iam::{account_id}:role{path}{name}"
+
+
+def is_principal_arn(text: str) -> bool:
+    """Whether a policy may name somebody so. There are no wildcards in the names of principals."""
+    return _ENTITY_ARN(text) is not None and "*" not in text and "?" not in text
+
+
+def parse_arn(arn: str) -> tuple[str, str, str, str]:
+    """Account, kind, path (with its slashes) and name of a principal that is named by its ARN."""
+    account_id, entity = arn.split(":", 5)[4:]
+    kind, _, rest = entity.partition("/")
+    path, _, name = rest.rpartition("/")
+    return account_id, kind, f"/{path}/" if path else "/", name

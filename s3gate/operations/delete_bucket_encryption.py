@@ -1,0 +1,10 @@
+"""DeleteBucketEncryption: new objects are stored as their requests say again."""
+
+from __future__ import annotations
+
+from s3gate.operations._configs import remove_setting
+from s3gate.operations.exchange import Call, Response
+
+
+async def delete_bucket_encryption(call: Call) -> Response:
+    return await remove_setting(call, "encryption")

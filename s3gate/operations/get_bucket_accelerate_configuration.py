@@ -1,0 +1,13 @@
+"""GetBucketAccelerateConfiguration: what was said, or nothing."""
+
+from __future__ import annotations
+
+from s3gate.operations._bucket import find_bucket
+from s3gate.operations._replies import xml
+from s3gate.operations.exchange import Call, Response
+from s3gate.s3 import xml_configurations
+
+
+async def get_bucket_accelerate_configuration(call: Call) -> Response:
+    bucket = await find_bucket(call)
+    return xml(bucket.settings.get("accelerate") or xml_configurations.no_acceleration())

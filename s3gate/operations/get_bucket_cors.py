@@ -1,0 +1,10 @@
+"""GetBucketCors: the rules as they stand now."""
+
+from __future__ import annotations
+
+from s3gate.operations._configs import answer_setting
+from s3gate.operations.exchange import Call, Response
+
+
+async def get_bucket_cors(call: Call) -> Response:
+    return await answer_setting(call, "cors", "NoSuchCORSConfiguration")

@@ -1,0 +1,11 @@
+"""GetBucketIntelligentTieringConfiguration: one configuration by its id."""
+
+from __future__ import annotations
+
+from s3gate.operations._named_configs import get_named
+from s3gate.operations.exchange import Call, Response
+from s3gate.s3.xml_configurations import TIERING
+
+
+async def get_bucket_intelligent_tiering_configuration(call: Call) -> Response:
+    return await get_named(call, TIERING)

@@ -1,0 +1,16 @@
+"""GetBucketPolicy: the document, as it was put."""
+
+from __future__ import annotations
+
+from s3gate.iam.decide import POLICY
+from s3gate.operations._bucket import find_bucket
+from s3gate.operations.exchange import Call, Response
+from s3gate.s3.errors import S3Error
+
+
+async def get_bucket_policy(call: Call) -> Response:
+    bucket = await find_bucket(call)
+    document = bucket.settings.get(POLICY)
+    if document is None:
+        raise S3Error.of("NoSuchBucketPolicy", BucketName=bucket.name)
+    return Response(headers=[(b"content-type", b"application/json")], body=document)

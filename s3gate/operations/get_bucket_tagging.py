@@ -1,0 +1,10 @@
+"""GetBucketTagging: the tags of a bucket, or NoSuchTagSet."""
+
+from __future__ import annotations
+
+from s3gate.operations._configs import answer_setting
+from s3gate.operations.exchange import Call, Response
+
+
+async def get_bucket_tagging(call: Call) -> Response:
+    return await answer_setting(call, "tagging", "NoSuchTagSet")

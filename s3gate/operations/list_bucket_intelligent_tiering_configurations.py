@@ -1,0 +1,11 @@
+"""ListBucketIntelligentTieringConfigurations: a page of them by id."""
+
+from __future__ import annotations
+
+from s3gate.operations._named_configs import list_named
+from s3gate.operations.exchange import Call, Response
+from s3gate.s3.xml_configurations import TIERING
+
+
+async def list_bucket_intelligent_tiering_configurations(call: Call) -> Response:
+    return await list_named(call, TIERING)

@@ -1,0 +1,11 @@
+"""PutBucketAnalyticsConfiguration: one configuration (what storage classes would suit), kept under its id."""
+
+from __future__ import annotations
+
+from s3gate.operations._named_configs import put_named
+from s3gate.operations.exchange import Call, Response
+from s3gate.s3.xml_configurations import ANALYTICS
+
+
+async def put_bucket_analytics_configuration(call: Call) -> Response:
+    return await put_named(call, ANALYTICS)
