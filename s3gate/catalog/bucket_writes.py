@@ -99,10 +99,8 @@ def place_of(item: OfBucket) -> tuple[int, bytes]:
     return item.bucket.bucket_id, item.key
 
 
-def write_values(items: Sequence[Write]) -> tuple[object, ...]:
-    """The parameters of `versions.writing` after the session's; items are in the order of locking."""
-    stored = [item.stored or Stored(item.version_id, 0, "", 0, 0, b"", b"", "") for item in items]
-    traits = [each.traits for each in stored]
+def written_values(items: Sequence[Write], stored: Sequence[Stored]) -> tuple[object, ...]:
+    """The parameters of `versions.WRITTEN` after the session's: what is written where, in the order of locking."""
     return (
         *config_numbers(items),
         [item.flags for item in items],
@@ -116,6 +114,15 @@ def write_values(items: Sequence[Write]) -> tuple[object, ...]:
         [each.extents for each in stored],
         [each.headers for each in stored],
         [each.checksum for each in stored],
+    )
+
+
+def write_values(items: Sequence[Write]) -> tuple[object, ...]:
+    """The parameters of `versions.writing` after the session's."""
+    stored = [item.stored or Stored(item.version_id, 0, "", 0, 0, b"", b"", "") for item in items]
+    traits = [each.traits for each in stored]
+    return (
+        *written_values(items, stored),
         [item.version_id for item in items],
         [each.tags for each in traits],
         [each.lock for each in traits],

@@ -17,13 +17,13 @@ from datetime import datetime
 from typing import Final, LiteralString
 
 from s3gate.catalog.batcher import Outcome
-from s3gate.catalog.bucket_writes import BucketWrites, Write, config_numbers, lock_values, place_of, write_values
+from s3gate.catalog.bucket_writes import BucketWrites, Write, lock_values, place_of, write_values, written_values
 from s3gate.catalog.connection import Row, Statement, Step
 from s3gate.catalog.errors import Unavailable
-from s3gate.catalog.parameters import BYTEA_ARRAY, INT2_ARRAY, INT4_ARRAY, INT8, INT8_ARRAY, TEXT_ARRAY
+from s3gate.catalog.parameters import BYTEA_ARRAY
 from s3gate.catalog.pieces import BUCKETS, HELD
 from s3gate.catalog.rows import SUSPENDED, Committed, Stored
-from s3gate.catalog.versions import ABSENT, DONE, GENERAL, LOCK
+from s3gate.catalog.versions import ABSENT, DONE, GENERAL, LOCK, WRITTEN
 
 # If-Match and If-None-Match of a write `n`, judged on the row `old` that was locked.
 _CONDITIONS: Final = """
@@ -101,21 +101,7 @@ def _write(name: LiteralString, steps: LiteralString, gone: LiteralString, done:
     return Statement(
         name,
         text,
-        INT8,
-        INT8,
-        INT8_ARRAY,
-        INT8_ARRAY,
-        INT2_ARRAY,
-        INT8_ARRAY,
-        BYTEA_ARRAY,
-        BYTEA_ARRAY,
-        INT8_ARRAY,
-        TEXT_ARRAY,
-        INT2_ARRAY,
-        INT4_ARRAY,
-        BYTEA_ARRAY,
-        BYTEA_ARRAY,
-        TEXT_ARRAY,
+        *WRITTEN,
         BYTEA_ARRAY,
     )
 
@@ -175,21 +161,7 @@ class Commits(BucketWrites[Write, Committed | None]):
         if not all(item.is_plain for item in items):
             return write_values(items)
         stored = [item.stored or NOTHING for item in items]
-        return (
-            *config_numbers(items),
-            [item.flags for item in items],
-            [item.bucket.bucket_id for item in items],
-            [item.key for item in items],
-            [each.content_id for each in stored],
-            [each.size for each in stored],
-            [each.etag for each in stored],
-            [each.layout_id for each in stored],
-            [each.part_count for each in stored],
-            [each.extents for each in stored],
-            [each.headers for each in stored],
-            [each.checksum for each in stored],
-            [item.if_match for item in items],
-        )
+        return *written_values(items, stored), [item.if_match for item in items]
 
     def judge(self, item: Write, row: Row, now: datetime) -> Outcome[Committed | None]:
         verdict = row[1]

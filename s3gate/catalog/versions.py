@@ -87,7 +87,9 @@ _ASKED: Final = """
         WHERE EXISTS (SELECT FROM s)
         ORDER BY n.place
     )"""
-_PARAMETERS: Final = (
+# What a batch of puts and deletes begins with, here and in the statements for plain buckets (commits.py): the session
+# and its fence, the buckets and their numbers, and from $5 to $15 what is written where.
+WRITTEN: Final = (
     INT8,
     INT8,
     INT8_ARRAY,
@@ -103,6 +105,9 @@ _PARAMETERS: Final = (
     BYTEA_ARRAY,
     BYTEA_ARRAY,
     TEXT_ARRAY,
+)
+_PARAMETERS: Final = (
+    *WRITTEN,
     BYTEA_ARRAY,
     BYTEA_ARRAY,
     INT2_ARRAY,

@@ -27,9 +27,5 @@ class KeyDisabled(CryptoError):
         self.key_id = key_id
 
 
-class KeysUnavailable(CryptoError):
-    """Nobody keeps keys here, or who does cannot be asked now."""
-
-
 class KeyFileError(CryptoError):
     """The key file cannot be used; the message says why."""

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from s3gate.embedded.keys import RootKeys
 
-OWN_PREFIXES = ("S3GATE_", "CHUNKD_")
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 

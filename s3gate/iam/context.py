@@ -109,17 +109,6 @@ def said_bucket(location: str, given: Sequence[tags.Tag]) -> dict[str, tuple[str
     return said
 
 
-SAID_BY_BODY: Mapping[str, frozenset[str]] = {
-    "CreateBucket": frozenset(("s3:locationconstraint", "aws:requesttag", "aws:tagkeys")),
-    "PutObjectLegalHold": frozenset(("s3:object-lock-legal-hold",)),
-    "PutObjectRetention": frozenset(
-        ("s3:object-lock-mode", "s3:object-lock-retain-until-date", "s3:object-lock-remaining-retention-days")
-    ),
-    "PutObjectTagging": frozenset(("s3:requestobjecttag", "s3:requestobjecttagkeys")),
-}
-"""Operation -> keys that only its body answers: a policy with one of them is asked again when the body was read."""
-
-
 # --- one value
 
 

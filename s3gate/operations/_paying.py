@@ -43,7 +43,8 @@ PAID = frozenset(
         "UploadPartCopy",
     )
 )
-"""The operations that take the header, as AWS's model has them (a test compares), and the form, whose field it is."""
+"""The operations on objects that take the header, as AWS's model has them (a test compares), and the form, whose field
+it is. GetBucketAccelerateConfiguration takes it too, and is nobody's but the owner's."""
 
 
 def check_payer(call: Call, row: BucketRow) -> None:

@@ -6,7 +6,6 @@ It knows AWS's element names and their order. A version is whatever has the few 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Protocol
 
 from s3gate.s3.errors import S3Error
@@ -15,18 +14,16 @@ from s3gate.s3.storage_class import NO_LABELS, STANDARD
 from s3gate.s3.versions import encode
 from s3gate.s3.xml_in import local_name, malformed, parse_root, text_of
 from s3gate.s3.xml_out import checksum_xml, common_prefixes, document, element, encoded_key, owner_xml, timestamp
-from s3gate.s3.xml_pages import page_head
+from s3gate.s3.xml_pages import KeyEntry, page_head
 
 VERSIONING_LIMIT_BYTES = 64 * 1024
 
 ENABLED, SUSPENDED = "Enabled", "Suspended"
 
 
-class VersionEntry(Protocol):
+class VersionEntry(KeyEntry, Protocol):
     """A version or delete marker of a page."""
 
-    @property
-    def key(self) -> bytes: ...
     @property
     def version(self) -> int: ...
     @property
@@ -35,14 +32,6 @@ class VersionEntry(Protocol):
     def marker(self) -> bool: ...
     @property
     def is_latest(self) -> bool: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def etag(self) -> str: ...
-    @property
-    def modified_at(self) -> datetime: ...
-    @property
-    def checksum(self) -> str: ...
 
 
 def versioning_configuration(data: bytes) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from s3gate.iam_api.authorise import Circumstances
 from s3gate.iam_api.handle import failure, name_of
@@ -105,16 +105,11 @@ def _service_of(request: Request) -> str:
     return words[3] if len(words) == 5 and words[3] in SERVICES else STS
 
 
-class IamAnswer:
+class IamAnswer(NamedTuple):
     """The response, and what the logs say of it."""
 
-    __slots__ = ("error", "identity", "name", "parameters", "response")
-
-    def __init__(
-        self, response: Response, name: str, parameters: Mapping[str, str], identity: Identity | None, error: str
-    ) -> None:
-        self.response = response
-        self.name = name
-        self.parameters = parameters
-        self.identity = identity
-        self.error = error
+    response: Response
+    name: str
+    parameters: Mapping[str, str]
+    identity: Identity | None
+    error: str

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.operations.bench import Bench
+from tests.operations.sealing import make_vault
 
 
 @pytest.fixture
@@ -13,3 +16,15 @@ async def bench() -> Bench:
     made = Bench()
     await made.ask("PUT", "/box")
     return made
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    """The file of the keys of `vault`."""
+    return tmp_path / "kms.json"
+
+
+@pytest.fixture
+def vault(bench: Bench, keys: Path) -> Bench:
+    """The same gate, with somebody who keeps keys."""
+    return make_vault(bench, keys)

@@ -26,23 +26,11 @@ from tests.operations.sealing import (
     customer,
     default_key,
     lies_in,
-    make_vault,
     reading,
     refusal,
     rule,
     way,
 )
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> Path:
-    return tmp_path / "kms.json"
-
-
-@pytest.fixture
-def vault(bench: Bench, keys: Path) -> Bench:
-    return make_vault(bench, keys)
-
 
 # --- round trips ---
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.operations.bench import Bench, code, md5
@@ -16,22 +14,10 @@ from tests.operations.sealing import (
     WAYS,
     customer,
     lies_in,
-    make_vault,
     reading,
     refusal,
     way,
 )
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> Path:
-    return tmp_path / "kms.json"
-
-
-@pytest.fixture
-def vault(bench: Bench, keys: Path) -> Bench:
-    return make_vault(bench, keys)
-
 
 # --- copies ---
 
