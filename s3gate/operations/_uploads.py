@@ -9,6 +9,7 @@ from s3gate.s3 import listing
 from s3gate.s3.algorithms import DECLARED
 from s3gate.s3.checksums import parse_request
 from s3gate.s3.errors import S3Error
+from s3gate.s3.parts import COMPOSITE
 
 
 async def find_upload(call: Call) -> UploadRow:
@@ -28,13 +29,18 @@ def no_such_upload(call: Call) -> S3Error:
 
 
 def check_part_algorithm(call: Call, upload: UploadRow) -> None:
-    """A part must not bring another checksum than its upload was created with."""
+    """A part brings no other checksum than its upload was created with; to a composite upload it brings one."""
     expected = parse_request(call.request.headers, call.auth.payload)
-    claims = expected.digest is not None or expected.trailer is not None
+    if expected.digest is None and expected.trailer is None:
+        if upload.checksum_type == COMPOSITE:
+            raise _mismatch(upload, "null")
+        return
     open_to = () if expected.algorithm in DECLARED else ("",)
-    if claims and upload.checksum_algorithm not in (*open_to, expected.algorithm.value):
-        raise S3Error.of(
-            "InvalidRequest",
-            f"Checksum Type mismatch occurred, expected checksum Type: {upload.checksum_algorithm.lower() or 'null'}, "
-            f"actual checksum Type: {expected.algorithm.value.lower()}",
-        )
+    if upload.checksum_algorithm not in (*open_to, expected.algorithm.value):
+        raise _mismatch(upload, expected.algorithm.value.lower())
+
+
+def _mismatch(upload: UploadRow, actual: str) -> S3Error:
+    wanted = upload.checksum_algorithm.lower() or "null"
+    message = f"Checksum Type mismatch occurred, expected checksum Type: {wanted}, actual checksum Type: {actual}"
+    return S3Error.of("InvalidRequest", message)

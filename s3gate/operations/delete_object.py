@@ -11,6 +11,7 @@ from s3gate.operations._removing import remove
 from s3gate.operations._replies import deleted_version
 from s3gate.operations.exchange import Call, RawHeaders, Response
 from s3gate.s3.conditions import delete_condition
+from s3gate.s3.lock import refuse_bypass
 
 
 async def delete_object(call: Call) -> Response:
@@ -19,6 +20,8 @@ async def delete_object(call: Call) -> Response:
     given = delete_condition(call.request.headers)
     condition = NO_CONDITION if given is None else Condition(*given)
     bucket = await find_bucket(call)
+    if not bucket.lock_enabled:
+        refuse_bypass(call.request.headers)
     try:
         deleted = await remove(call, bucket, call.request.key, asked, condition)
     except BucketChanged:

@@ -19,10 +19,10 @@ async def list_multipart_uploads(call: Call) -> Response:
     uploads = [(one, owner_of(bucket, one.traits.acl)) for one in page.entries if isinstance(one, UploadRow)]
     prefixes = [entry.prefix for entry in page.entries if isinstance(entry, CommonPrefix)]
     last = None
-    if page.truncated and page.entries:
+    if page.entries:
         final = page.entries[-1]
         last = (final.prefix, "") if isinstance(final, CommonPrefix) else (final.key, final.upload_id.hex())
-    return xml(xml_pages.list_multipart_uploads(asked, bucket.name, uploads, prefixes, last))
+    return xml(xml_pages.list_multipart_uploads(asked, bucket.name, uploads, prefixes, last, page.truncated))
 
 
 async def _page(call: Call, bucket: BucketRow, asked: ListUploads) -> UploadPage:

@@ -46,9 +46,6 @@ def wanted(headers: Headers) -> Wanted:
 
 
 def _number(headers: Headers, name: str, default: int) -> int:
-    text = headers.get(name)
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
-        raise invalid_argument(name, text, f"Provided {name} not an integer or within integer range")
-    return int(text)
+    """AWS takes what is not a number for nothing said."""
+    text = headers.get(name) or ""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else default

@@ -111,10 +111,10 @@ def list_object_versions(query: Query) -> ListVersions:
 def list_multipart_uploads(query: Query) -> ListUploads:
     """An upload-id-marker without a key-marker is ignored, as AWS documents."""
     key_marker = (query.get("key-marker") or "").encode()
-    upload_marker = query.get("upload-id-marker") or ""
+    upload_marker = (query.get("upload-id-marker") or "") if key_marker else ""
     selection = _selection(query, "max-uploads", key_marker)
     after_upload = b""
-    if key_marker and upload_marker and selection.after == key_marker:
+    if upload_marker and selection.after == key_marker:
         after_upload = upload_id(upload_marker) or b""
         if not after_upload:
             raise invalid_argument("upload-id-marker", upload_marker, "Invalid uploadId marker")
@@ -129,6 +129,8 @@ def list_parts(query: Query) -> ListParts:
 def list_buckets(query: Query) -> ListBuckets:
     text = query.get("max-buckets")
     limit = BUCKETS_LIMIT if text is None else _number(text)
+    if limit is None:
+        raise _not_a_number("max-buckets", text or "")
     if not 1 <= limit <= BUCKETS_LIMIT:
         message = f"Argument max-buckets must be an integer between 1 and {BUCKETS_LIMIT}"
         raise invalid_argument("max-buckets", text or "", message)
@@ -194,20 +196,32 @@ def _integer(query: Query, name: str, default: int) -> int:
     if not text:
         return default
     value = _number(text)
-    if not 0 <= value <= _INTEGER_LIMIT:
-        argument = "maxKeys" if name == "max-keys" else name
-        message = (
-            f"Argument {argument} must be an integer between 0 and {_INTEGER_LIMIT}"
-            if text.lstrip("+-").isdecimal()
-            else f"Provided {name} not an integer or within integer range"
-        )
-        raise invalid_argument(name, text, message)
+    if value is None:
+        raise _not_a_number(name, text)
+    if value < 0:
+        raise invalid_argument(name, text, _negative(query, name))
     return value
 
 
-def _number(text: str) -> int:
-    """The number, or -1: negative, junk and absurdly long ones are refused alike."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 else -1
+def _not_a_number(name: str, text: str) -> S3Error:
+    return invalid_argument(name, text, f"Provided {name} not an integer or within integer range")
+
+
+def _negative(query: Query, name: str) -> str:
+    """AWS has a sentence of its own for versions, and the only other name that it writes in its own way is maxKeys."""
+    if name == "max-keys" and "versions" in query:
+        return "max-keys cannot be negative"
+    argument = "maxKeys" if name == "max-keys" else name
+    return f"Argument {argument} must be an integer between 0 and {_INTEGER_LIMIT}"
+
+
+def _number(text: str) -> int | None:
+    """The number, if it is one of 32 bits, with its sign."""
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 10):
+        return None
+    value = int(text)
+    return value if -_INTEGER_LIMIT <= value <= _INTEGER_LIMIT else None
 
 
 def _boolean(query: Query, name: str) -> bool:

@@ -93,6 +93,13 @@ def bypasses(headers: Headers) -> bool:
     return value is not None and value.lower() == "true"
 
 
+def refuse_bypass(headers: Headers) -> None:
+    """Of DeleteObject, where nothing is ever retained: S3 has the client told. (DeleteObjects says nothing of it.)"""
+    if bypasses(headers):
+        message = f"{BYPASS} is only applicable to Object Lock enabled buckets."
+        raise invalid_argument(BYPASS, headers.get(BYPASS) or "", message)
+
+
 def parse_date(text: str) -> datetime | None:
     """An ISO 8601 moment, or None. Without an offset it is UTC."""
     match = _ISO(text.strip())

@@ -184,7 +184,8 @@ def complete_multipart_upload(data: bytes) -> list[CompletedPart]:
 def _completed_part(element: etree._Element) -> CompletedPart:
     if local_name(element) != "Part":
         raise malformed()
-    number, etag = -1, ""
+    number: int | None = None
+    etag = ""
     checksums: dict[str, str] = {}
     known = _PART_FIELDS
     for child in element:
@@ -198,7 +199,7 @@ def _completed_part(element: etree._Element) -> CompletedPart:
             checksums[field_name] = text
         else:
             raise malformed()
-    if number < 0 or not etag:
+    if number is None or not etag:
         raise malformed()
     return CompletedPart(number, etag, checksums)
 
@@ -257,7 +258,8 @@ def boolean(text: str) -> bool:
 
 
 def integer(text: str) -> int:
-    """A number of at most nine digits."""
-    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
+    """A number of at most nine digits, which may be below zero."""
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 9):
         raise malformed()
     return int(text)

@@ -162,11 +162,15 @@ def list_multipart_uploads(
     uploads: Sequence[tuple[UploadEntry, str]],
     prefixes: Sequence[bytes],
     last: tuple[bytes, str] | None,
+    truncated: bool,
 ) -> bytes:
-    """Uploads under way, each with its owner. `last` is (key or prefix, upload id or "") of a truncated page."""
+    """Uploads under way, each with its owner. `last` is the page's last (key or prefix, upload id or "").
+
+    AWS says it on every page that has one, truncated or not.
+    """
     choice = asked.selection
     url = choice.url
-    parts = [page_head(bucket, choice, last is not None, "MaxUploads")]
+    parts = [page_head(bucket, choice, truncated, "MaxUploads")]
     parts.append(f"<KeyMarker>{encoded_key(asked.key_marker, url)}</KeyMarker>")
     parts.append(element("UploadIdMarker", asked.upload_id_marker))
     if last is not None:

@@ -150,6 +150,10 @@ async def test_sending_a_part_again_replaces_it(bench: Bench, upload: Upload) ->
             "InvalidPart",
         ),
         (
+            b"<CompleteMultipartUpload><Part><PartNumber>-1</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>",
+            "InvalidArgument",
+        ),
+        (
             b"<CompleteMultipartUpload><Part><PartNumber>0</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>",
             "InvalidArgument",
         ),
@@ -212,7 +216,7 @@ async def test_composite_checksums(bench: Bench) -> None:
     upload = await Upload.create(bench, {"x-amz-checksum-algorithm": "CRC32"})
     one, two = b"a" * FIVE, b"b"
     await upload.part(1, one, {"x-amz-checksum-crc32": b64(crc32(one))})
-    sent = await upload.part(2, two)
+    sent = await upload.part(2, two, {"x-amz-checksum-crc32": b64(crc32(two))})
     assert sent.headers["x-amz-checksum-crc32"] == b64(crc32(two))
     assert await code(upload.complete()) == "InvalidRequest"
     lines = {
@@ -274,6 +278,9 @@ async def test_parts_that_are_refused(bench: Bench, upload: Upload) -> None:
     checked = await Upload.create(bench, {"x-amz-checksum-algorithm": "CRC32"})
     sha1 = {"x-amz-checksum-sha1": b64(hashlib.sha1(b"x").digest())}
     assert await code(checked.part(1, b"x", sha1)) == "InvalidRequest"
+    with pytest.raises(S3Error) as bare:  # a composite checksum is made of what clients computed
+        await checked.part(1, b"x")
+    assert bare.value.message.endswith("expected checksum Type: crc32, actual checksum Type: null")
     assert await code(bench.put(f"/none-such/big?partNumber=1&uploadId={upload.id}")) == "NoSuchBucket"
 
 
@@ -322,6 +329,7 @@ async def test_list_uploads_in_pages(bench: Bench) -> None:
     while True:
         page = await bench.ask("GET", target + markers)
         seen += zip(page.texts("Key"), page.texts("UploadId"), strict=True)
+        assert page.text("NextKeyMarker") == page.texts("Key")[-1]
         if page.text("IsTruncated") == "false":
             break
         markers = f"&key-marker={page.text('NextKeyMarker')}&upload-id-marker={page.text('NextUploadIdMarker')}"

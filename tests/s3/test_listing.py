@@ -43,6 +43,26 @@ def test_numbers_that_are_none(read, name: bytes, value: bytes) -> None:
     assert error.extra["ArgumentName"] == name.decode()
 
 
+@pytest.mark.parametrize(
+    ("read", "query", "message"),
+    [
+        (listing.list_objects, b"max-keys=-1", "Argument maxKeys must be an integer between 0 and 2147483647"),
+        (listing.list_objects, b"max-keys=2147483648", "Provided max-keys not an integer or within integer range"),
+        (listing.list_object_versions, b"versions&max-keys=-1", "max-keys cannot be negative"),
+        (listing.list_parts, b"max-parts=-1", "Argument max-parts must be an integer between 0 and 2147483647"),
+        (
+            listing.list_multipart_uploads,
+            b"max-uploads=x",
+            "Provided max-uploads not an integer or within integer range",
+        ),
+        (listing.list_buckets, b"max-buckets=x", "Provided max-buckets not an integer or within integer range"),
+        (listing.list_buckets, b"max-buckets=0", "Argument max-buckets must be an integer between 1 and 10000"),
+    ],
+)
+def test_what_is_said_of_numbers_that_are_none(read, query: bytes, message: str) -> None:
+    assert refused(read, query).message == message
+
+
 @pytest.mark.parametrize("value", [b"0", b"10001", b"-1", b"x", b""])
 def test_max_buckets(value: bytes) -> None:
     assert refused(listing.list_buckets, b"max-buckets=" + value).code == "InvalidArgument"
@@ -116,7 +136,8 @@ def test_upload_markers() -> None:
     upload = b"0123456789abcdef" * 2
     asked = listing.list_multipart_uploads(Query.parse(b"key-marker=k&upload-id-marker=" + upload))
     assert asked.after_upload == bytes.fromhex(upload.decode())
-    assert listing.list_multipart_uploads(Query.parse(b"upload-id-marker=junk")).after_upload == b""
+    lone = listing.list_multipart_uploads(Query.parse(b"upload-id-marker=junk"))
+    assert (lone.after_upload, lone.upload_id_marker) == (b"", "")
     error = refused(listing.list_multipart_uploads, b"key-marker=k&upload-id-marker=junk")
     assert error.code == "InvalidArgument"
 

@@ -31,14 +31,17 @@ def test_names_and_pages() -> None:
         ("", {}, "InvalidRequest"),
         ("Etag", {}, "InvalidArgument"),
         ("ETag,,Nothing", {}, "InvalidArgument"),
-        ("ETag", {"max_parts": "-1"}, "InvalidArgument"),
-        ("ETag", {"part_number_marker": "x"}, "InvalidArgument"),
     ],
 )
 def test_refusals(names: str | None, more: dict[str, str], code: str) -> None:
     with pytest.raises(S3Error) as caught:
         wanted(names, **more)
     assert caught.value.code == code
+
+
+def test_what_is_no_number_says_nothing() -> None:
+    asked = wanted("ETag", max_parts="-1", part_number_marker="x")
+    assert (asked.limit, asked.after) == (attributes.PAGE_LIMIT, 0)
 
 
 def test_documents_say_what_was_asked_for() -> None:

@@ -112,7 +112,7 @@ def test_complete(namespace: str) -> None:
         "<Part/>",
         "<Part><PartNumber>1</PartNumber></Part>",
         "<Part><ETag>a</ETag></Part>",
-        "<Part><PartNumber>-1</PartNumber><ETag>a</ETag></Part>",
+        "<Part><PartNumber>--1</PartNumber><ETag>a</ETag></Part>",
         "<Part><PartNumber>x</PartNumber><ETag>a</ETag></Part>",
         "<Part><PartNumber>\u0661</PartNumber><ETag>a</ETag></Part>",
         "<Part><PartNumber>99999999999999999999</PartNumber><ETag>a</ETag></Part>",

@@ -158,8 +158,8 @@ def test_v2_echoes_and_counts() -> None:
 def test_uploads_and_parts() -> None:
     upload = Upload(bytes(16), b"k")
     asked = listing.list_multipart_uploads(Query.parse(b"uploads&max-uploads=1"))
-    got = tree(xml_pages.list_multipart_uploads(asked, "b", [(upload, OWNER)], [], (b"k", "0" * 32)))
-    assert got["Bucket"] == ["b"]
+    got = tree(xml_pages.list_multipart_uploads(asked, "b", [(upload, OWNER)], [], (b"k", "0" * 32), False))
+    assert got["Bucket"] == ["b"] and got["IsTruncated"] == ["false"]
     assert got["Upload"][0]["UploadId"] == ["0" * 32]
     assert got["NextUploadIdMarker"] == ["0" * 32]
     wanted = listing.list_parts(Query.parse(b"uploadId=x&max-parts=2"))
