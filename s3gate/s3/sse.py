@@ -215,7 +215,8 @@ def _flag(text: str) -> bool:
 
 
 def _refused(message: str) -> S3Error:
-    return invalid_argument(ALGORITHM.decode(), "null", message)
+    """It names the argument and, as AWS does since 2026, no value."""
+    return S3Error.of("InvalidArgument", message, ArgumentName=ALGORITHM.decode())
 
 
 def _shown(name: bytes, value: bytes) -> str:

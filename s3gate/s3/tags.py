@@ -6,6 +6,7 @@ XML nor what is tagged.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from unicodedata import category
 from urllib.parse import parse_qsl, urlencode
@@ -23,6 +24,7 @@ TAGGING = "x-amz-tagging"
 
 _PUNCTUATION = frozenset("_.:/=+-@")
 _SYSTEM_PREFIX = "aws:"
+_BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})").search
 _UNREADABLE = (
     "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name "
     "duplicates."
@@ -38,7 +40,8 @@ def of_header(headers: Headers) -> bytes:
         tags = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=1000)
     except (ValueError, UnicodeDecodeError):
         raise invalid_argument(TAGGING, text, _UNREADABLE) from None
-    if len({key for key, _ in tags}) != len(tags):
+    keys = {key for key, _ in tags}
+    if len(keys) != len(tags) or "" in keys or _BAD_ESCAPE(text) is not None:
         raise invalid_argument(TAGGING, text, _UNREADABLE)
     check_object_tags(tags)
     return pack(tags)
@@ -77,13 +80,13 @@ def _check(tags: Sequence[Tag]) -> None:
     seen = set()
     for key, value in tags:
         if not 1 <= len(key) <= MAX_KEY_CHARACTERS or not _allowed(key):
-            raise _invalid("The TagKey you have provided is invalid", key, value)
+            raise _invalid("The TagKey you have provided is invalid", key)
         if len(value) > MAX_VALUE_CHARACTERS or not _allowed(value):
-            raise _invalid("The TagValue you have provided is invalid", key, value)
+            raise _invalid("The TagValue you have provided is invalid", key, TagValue=value)
         if key.lower().startswith(_SYSTEM_PREFIX):
-            raise _invalid("System tags cannot be added/updated by requester", key, value)
+            raise _invalid("System tags cannot be added/updated by requester", key)
         if key in seen:
-            raise _invalid("Cannot provide multiple Tags with the same key", key, value)
+            raise _invalid("Cannot provide multiple Tags with the same key", key)
         seen.add(key)
 
 
@@ -92,5 +95,5 @@ def _allowed(text: str) -> bool:
     return all(each in _PUNCTUATION or category(each)[0] in "LMNZ" for each in text)
 
 
-def _invalid(message: str, key: str, value: str) -> S3Error:
-    return S3Error.of("InvalidTag", message, TagKey=key, TagValue=value)
+def _invalid(message: str, key: str, **more: str) -> S3Error:
+    return S3Error.of("InvalidTag", message, TagKey=key, **more)

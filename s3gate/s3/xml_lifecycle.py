@@ -199,7 +199,16 @@ def _check_transitions(rule: Node, classes: Collection[str]) -> None:
             raise S3Error.of(
                 "NotImplemented", f"Transition to {label} is not implemented: there is no such class here."
             )
+    for action in _TRANSITIONS:
+        labels = [node.value("StorageClass") for node in rule.all(action)]
+        if len(set(labels)) < len(labels):
+            raise _invalid_request(f"'StorageClass' must be different for '{action}' actions in same 'Rule'")
     end = rule.number("Expiration", "Days")
+    timed = [node for action in ("Expiration", "Transition") for node in rule.all(action)]
+    if any(node.one("Days") for node in timed) and any(node.one("Date") for node in timed):
+        raise _invalid_request(
+            "Found mixed 'Date' and 'Days' based Expiration and Transition actions in lifecycle rule"
+        )
     for transition in rule.all("Transition"):
         days, date = transition.number("Days"), transition.value("Date")
         if (days is None) == (date is None):

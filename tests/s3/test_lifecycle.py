@@ -171,6 +171,8 @@ TO_GLACIER = "<Transition><Days>{}</Days><StorageClass>GLACIER</StorageClass></T
         (TO_GLACIER.format(1).replace("<Days>1</Days>", "<Date>2030-01-01T01:00:00Z</Date>"), "InvalidArgument"),
         (TO_GLACIER.format(3) + ENDS, "InvalidArgument"),
         (TO_GLACIER.format(2) + ENDS, None),
+        (TO_GLACIER.format(1) + TO_GLACIER.format(2), "InvalidRequest"),
+        (TO_GLACIER.format(1) + "<Expiration><Date>2030-01-01</Date></Expiration>", "InvalidRequest"),
         (TO_GLACIER.format(1).replace("GLACIER", "DEEP_ARCHIVE"), "NotImplemented"),
         (TO_GLACIER.format(1).replace("GLACIER", "PAPER"), "MalformedXML"),
         (TO_GLACIER.format(1).replace("Transition", "NoncurrentVersionTransition"), "MalformedXML"),

@@ -53,7 +53,8 @@ def test_what_is_kept_comes_back(given_tags: dict[str, str]) -> None:
     [
         ("a=1&a=2", "InvalidArgument", "The header 'x-amz-tagging' shall be encoded"),
         ("a=%FF", "InvalidArgument", "The header 'x-amz-tagging' shall be encoded"),
-        ("=1", "InvalidTag", "The TagKey you have provided is invalid"),
+        ("=1", "InvalidArgument", "The header 'x-amz-tagging' shall be encoded"),
+        ("a=%zz", "InvalidArgument", "The header 'x-amz-tagging' shall be encoded"),
         (f"{'k' * 129}=1", "InvalidTag", "The TagKey you have provided is invalid"),
         (f"k={'v' * 257}", "InvalidTag", "The TagValue you have provided is invalid"),
         ("a%00=1", "InvalidTag", "The TagKey you have provided is invalid"),
@@ -65,6 +66,17 @@ def test_what_is_kept_comes_back(given_tags: dict[str, str]) -> None:
 def test_headers_that_are_refused(text: str, code: str, message: str) -> None:
     found = refusal(of_header, text)
     assert (found[0], found[1][: len(message)]) == (code, message)
+
+
+def test_what_is_wrong_is_named() -> None:
+    for pairs, extra in (
+        ([("a!", "v")], {"TagKey": "a!"}),
+        ([("a", "v!")], {"TagKey": "a", "TagValue": "v!"}),
+        ([("a", "1"), ("a", "2")], {"TagKey": "a"}),
+    ):
+        with pytest.raises(S3Error) as caught:
+            tags.check_object_tags(pairs)
+        assert caught.value.extra == extra
 
 
 def test_limits_are_of_characters() -> None:
