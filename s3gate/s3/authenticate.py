@@ -33,7 +33,7 @@ def authenticate(
     """Who signed the request and what of it; `now` has a time zone. Raises S3Error."""
     if request.method == "OPTIONS":  # a browser's preflight; a presigned URL in it was signed for another method
         return Authentication.ANONYMOUS
-    authorization = request.headers.get("authorization")
+    authorization = request.headers.get("authorization") or None  # an empty one names nobody
     query = request.query
     in_query = query.raw != b"" and any(
         name in query for name in ("X-Amz-Algorithm", "X-Amz-Signature", "X-Amz-Credential")

@@ -18,7 +18,7 @@ from enum import Enum
 from hashlib import sha256
 
 from s3gate.s3.credentials import Authentication, PayloadMode
-from s3gate.s3.errors import S3Error, invalid_argument
+from s3gate.s3.errors import S3Error
 from s3gate.s3.request import Headers
 
 MAX_LINE_BYTES = 1024
@@ -43,12 +43,10 @@ class _Awaits(Enum):
 
 
 def decoded_length(headers: Headers) -> int:
-    """How long the payload will be, which a framed body must say beforehand."""
-    text = headers.get(LENGTH_HEADER)
-    if text is None:
-        raise S3Error.of("MissingContentLength")
+    """How long the payload will be, which a framed body must say beforehand. What is no length says nothing."""
+    text = headers.get(LENGTH_HEADER) or ""
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise invalid_argument(LENGTH_HEADER, text, f"The value of {LENGTH_HEADER} is not a length.")
+        raise S3Error.of("MissingContentLength")
     return int(text)
 
 
@@ -234,4 +232,4 @@ class _Chain:
 
 
 def _malformed(message: str) -> S3Error:
-    return S3Error.of("IncompleteBody", message)
+    return S3Error.of("IncompleteBody", f"The request body terminated unexpectedly: {message}")

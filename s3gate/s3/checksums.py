@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from s3gate.s3.algorithms import (
     DEFAULT,
-    PREFIX,
     Algorithm,
     ChecksumType,
     Hasher,
@@ -96,8 +95,10 @@ def parse_request(headers: Headers, mode: PayloadMode) -> Expected:
     """Reads Content-MD5, x-amz-checksum-*, x-amz-trailer and x-amz-sdk-checksum-algorithm."""
     sent = [name for name in headers.names() if name.startswith(b"x-amz-checksum-") and name not in _NOT_VALUES]
     trailer = _trailer(headers, mode)
-    if len(sent) + (trailer is not None) > 1:
+    if len(sent) > 1:
         raise _invalid("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+    if sent and trailer is not None:
+        raise _invalid("Expecting a single x-amz-checksum- header")
     algorithm, digest = None, None
     if sent:
         name = sent[0].decode("latin-1")
@@ -175,7 +176,7 @@ def parse_md5(headers: Headers) -> bytes | None:
         return None
     digest = _from_base64(text)
     if digest is None or len(digest) != MD5_BYTES:
-        raise S3Error.of("InvalidDigest")
+        raise S3Error.of("InvalidDigest", **{"Content-MD5": text})
     return digest
 
 
@@ -202,7 +203,7 @@ def _trailer(headers: Headers, mode: PayloadMode) -> str | None:
     if not mode.has_trailer:
         raise _invalid(f"The {TRAILER_HEADER} header needs a payload with a trailer.")
     name = text.lower()
-    if not name.startswith(PREFIX):
+    if name not in _BY_HEADER:
         raise _invalid(f"The value specified in the {TRAILER_HEADER} header is not supported")
     return name
 

@@ -62,7 +62,7 @@ def stored(headers: Headers) -> bytes:
     if redirect is not None:
         fields += (REDIRECT, _checked_redirect(redirect))
     label = (get(STORAGE_CLASS) or b"").strip()
-    if label and label.upper() != b"STANDARD":
+    if label and label != b"STANDARD":
         fields += (STORAGE_CLASS, label)
     total = 0
     for name, value in headers.items():

@@ -49,7 +49,7 @@ def parse_copy_source(header: str) -> tuple[str, bytes, str | None]:
     else:
         decoded_bucket, decoded_key = decode_path(bucket).decode(), decode_path(key)
     if not decoded_bucket or not decoded_key:
-        message = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey"
-        raise invalid_argument("x-amz-copy-source", header, message)
+        missing = "object key" if decoded_bucket else "bucket name"
+        raise invalid_argument("x-amz-copy-source", header, f"Invalid copy source {missing}")
     check_key(decoded_key)
     return decoded_bucket, decoded_key, decode_path(version).decode() or None

@@ -12,9 +12,9 @@ from s3gate.s3.errors import S3Error, invalid_argument
 
 MAX_PART_NUMBER = 10_000
 
-# A number of more digits than these is not a position in any object.
-_RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,18})[ \t]*-[ \t]*([0-9]{0,18})[ \t]*", re.IGNORECASE).fullmatch
-_COPY_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})").fullmatch
+# More digits than any position has are still a number, behind the end; int() would take any number of them.
+_RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,1000})[ \t]*-[ \t]*([0-9]{0,1000})[ \t]*", re.IGNORECASE).fullmatch
+_COPY_RANGE = re.compile(r"bytes=([0-9]{1,1000})-([0-9]{1,1000})").fullmatch
 
 
 def resolve(value: str | None, size: int) -> tuple[int, int] | None:

@@ -12,7 +12,8 @@ from s3gate.s3 import sse
 from s3gate.s3.errors import S3Error, not_implemented
 from s3gate.s3.request import Headers
 
-# name -> the values (in lower case) by which nothing is asked; of all other values the header is refused
+# name -> the values by which nothing is asked (in lower case, but classes of storage as they are written); of all other
+# values the header is refused
 HARMLESS: dict[bytes, frozenset[bytes]] = {
     b"x-amz-acl": frozenset((b"private", b"bucket-owner-full-control")),
     b"x-amz-bucket-namespace": frozenset((b"global",)),
@@ -31,7 +32,7 @@ HARMLESS: dict[bytes, frozenset[bytes]] = {
     # There are no annotations: copying or dropping them is the same.
     b"x-amz-object-annotation-directive": frozenset((b"copy", b"exclude")),
     b"x-amz-object-ownership": frozenset((b"bucketownerenforced",)),
-    b"x-amz-storage-class": frozenset((b"standard",)),
+    b"x-amz-storage-class": frozenset((b"STANDARD",)),
     b"x-amz-tagging": frozenset((b"",)),
     b"x-amz-tagging-directive": frozenset((b"copy", b"replace")),
     b"x-amz-write-offset-bytes": frozenset(),
@@ -92,7 +93,7 @@ def refuse_unbuilt(headers: Headers, operation_name: str, storage_classes: Colle
         elif value.strip().lower() not in harmless and operation_name not in HONOURED.get(name, _NOWHERE):
             if name == b"x-amz-storage-class":
                 label = value.strip().decode("latin-1")
-                if label in storage_classes and operation_name in _MAKERS:
+                if value.strip() in harmless or (label in storage_classes and operation_name in _MAKERS):
                     continue
                 if label not in _STORAGE_CLASSES:
                     raise S3Error.of("InvalidStorageClass", StorageClassRequested=label)

@@ -272,7 +272,7 @@ def test_decoded_length(text, wanted):
         return
     with pytest.raises(S3Error) as caught:
         decoded_length(headers)
-    assert caught.value.code == "InvalidArgument"
+    assert (caught.value.code, caught.value.status) == ("MissingContentLength", 411)
 
 
 def test_decoded_length_is_obligatory():

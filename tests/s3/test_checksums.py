@@ -167,6 +167,13 @@ def test_invalid_trailers(headers):
     assert refusal(TRAILER, **headers).code == "InvalidRequest"
 
 
+def test_what_is_said_of_trailers():
+    unknown = refusal(TRAILER, **{"x-amz-trailer": "x-amz-checksum-crc33"})
+    assert unknown.message == "The value specified in the x-amz-trailer header is not supported"
+    twice = refusal(TRAILER, **{"x-amz-trailer": "x-amz-checksum-crc32", "x-amz-checksum-crc32": GOOD})
+    assert twice.message == "Expecting a single x-amz-checksum- header"
+
+
 @pytest.mark.parametrize("algorithm", Algorithm)
 def test_every_algorithm_comes_in_a_header_or_in_a_trailer(algorithm):
     digest = KNOWN[algorithm]
@@ -194,6 +201,7 @@ def test_content_md5():
     for bad in ("", "x", b64encode(b"short").decode(), "XUFAKrxLKna5cZ2REBfFk", "\u00e4"):
         error = refusal(content_md5=bad)
         assert (error.code, error.status) == ("InvalidDigest", 400)
+        assert error.extra["Content-MD5"] == bad or not bad.isascii()
 
 
 def test_mismatches():

@@ -103,6 +103,9 @@ def test_bad_copy_source(header):
     with pytest.raises(S3Error) as caught:
         names.parse_copy_source(header)
     assert caught.value.code in ("InvalidArgument", "InvalidURI", "KeyTooLongError")
+    if caught.value.code == "InvalidArgument":
+        missing = "bucket name" if header in ("", "/", "//key") else "object key"
+        assert caught.value.message == f"Invalid copy source {missing}"
 
 
 @given(st.binary(max_size=50))

@@ -40,6 +40,8 @@ def code_of(function, *arguments) -> str:
         ("0-1", 10, None),
         ("", 10, None),
         ("bytes=\u0661-2", 10, None),
+        ("bytes=0-" + "9" * 500, 10, (0, 10)),
+        ("bytes=-" + "9" * 500, 10, (0, 10)),
         ("bytes=0-" + "9" * 5000, 10, None),
     ],
 )
@@ -48,7 +50,15 @@ def test_resolve(value, size, wanted):
 
 
 @pytest.mark.parametrize(
-    ("value", "size"), [("bytes=10-", 10), ("bytes=10-12", 10), ("bytes=0-", 0), ("bytes=-1", 0), ("bytes=-0", 10)]
+    ("value", "size"),
+    [
+        ("bytes=10-", 10),
+        ("bytes=10-12", 10),
+        ("bytes=0-", 0),
+        ("bytes=-1", 0),
+        ("bytes=-0", 10),
+        ("bytes=" + "9" * 30 + "-", 10),
+    ],
 )
 def test_unsatisfiable(value, size):
     with pytest.raises(S3Error) as caught:
@@ -89,6 +99,12 @@ def test_copy_range(value, wanted):
 @pytest.mark.parametrize("value", ["bytes=0-10", "bytes=5-4", "bytes=5-", "bytes=-5", "0-5", "bytes=0-1,2-3", "x", ""])
 def test_bad_copy_range(value):
     assert code_of(ranges.copy_range, value, 10) == "400 InvalidArgument"
+
+
+def test_a_copy_range_beyond_every_object():
+    with pytest.raises(S3Error) as caught:
+        ranges.copy_range("bytes=0-" + "9" * 30, 10)
+    assert caught.value.message == "Range specified is not valid for source object of size: 10"
 
 
 @given(st.text(max_size=30), st.integers(0, 100))

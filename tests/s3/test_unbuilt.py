@@ -136,3 +136,4 @@ def test_what_asks_for_something_is_refused_by_name(name, value):
 
 def test_an_unknown_storage_class_is_invalid():
     assert refused("x-amz-storage-class", "PAPER") == "InvalidStorageClass"
+    assert refused("x-amz-storage-class", "standard") == "InvalidStorageClass"
