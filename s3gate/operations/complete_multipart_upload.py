@@ -26,7 +26,7 @@ from s3gate.operations.exchange import Call, RawHeaders, Response
 from s3gate.s3 import checksums, listing, parts, xml_in, xml_out
 from s3gate.s3.algorithms import DEFAULT, Algorithm
 from s3gate.s3.conditions import write_condition
-from s3gate.s3.errors import S3Error, invalid_argument
+from s3gate.s3.errors import S3Error
 from s3gate.s3.parts import StoredPart
 from s3gate.s3.request import Headers
 from s3gate.s3.xml_in import CompletedPart
@@ -89,7 +89,8 @@ def _assemble(
     upload: UploadRow, listed: Sequence[CompletedPart], there: Sequence[PartRow], headers: Headers
 ) -> tuple[Stored, list[tuple[int, bytes]]]:
     """What the listed parts make, if they are there and what the client says of the whole is true; and their ids."""
-    chosen = parts.choose(listed, there, f"{upload.checksum_algorithm}:{upload.checksum_type}")
+    kind = f"{upload.checksum_algorithm}:{upload.checksum_type}"
+    chosen = parts.choose(listed, there, kind, upload.upload_id.hex())
     checksum = _checksum(upload, chosen)
     size = sum(part.size for part in chosen)
     _check_claims(headers, upload, size, checksum)
@@ -154,8 +155,7 @@ def _check_size(text: str | None, size: int) -> None:
     if text is None:
         return
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        message = "Value for x-amz-mp-object-size header is invalid."
-        raise invalid_argument("x-amz-mp-object-size", text, message)
+        raise S3Error.of("InvalidRequest", f"Value for x-amz-mp-object-size header is invalid: '{text}'")
     if int(text) != size:
         message = "The provided 'x-amz-mp-object-size' header does not match what was computed."
         raise S3Error.of("InvalidRequest", message)

@@ -15,8 +15,8 @@ CODES: dict[str, tuple[int, str]] = {
     "AuthorizationQueryParametersError": (400, "The authorization query parameters are not valid."),
     "BadDigest": (400, "The Content-MD5 you specified did not match what we received."),
     "BadRequest": (400, "Bad Request"),
-    "EntityTooLarge": (400, "Your proposed upload exceeds the maximum allowed object size."),
-    "EntityTooSmall": (400, "Your proposed upload is smaller than the minimum allowed object size."),
+    "EntityTooLarge": (400, "Your proposed upload exceeds the maximum allowed size"),
+    "EntityTooSmall": (400, "Your proposed upload is smaller than the minimum allowed size"),
     "ExpiredToken": (400, "The provided token has expired."),
     "IdempotencyParameterMismatch": (400, "Parameters on this idempotent request are inconsistent."),
     "IllegalLocationConstraintException": (

@@ -251,6 +251,8 @@ def resolve(method: str, has_bucket: bool, has_key: bool, query: Query, headers:
             break
     else:
         missing = next(name for name in row.needs if name not in query)
+        if missing == "partNumber":  # an upload itself cannot be put
+            raise _no_row(method, level, subresource)
         raise invalid_argument(missing, "", f"This operation needs the parameter {missing}.")
     if query.raw:
         _check_parameters(row, query)
@@ -270,8 +272,9 @@ def _subresource(query: Query) -> str:
     for name, value in query:
         if name in SUBRESOURCES:
             if found and name != found:
-                message = f"Conflicting query string parameters: {found}, {name}"
-                raise invalid_argument("ResourceType", name, message)
+                first, second = sorted((found, name))
+                message = f"Conflicting query string parameters: {first}, {second}"
+                raise invalid_argument("ResourceType", first, message)
             found = name
         elif not value and name not in _PARAMETERS and not name.lower().startswith("x-amz-"):
             raise _unknown(name)
@@ -281,18 +284,27 @@ def _subresource(query: Query) -> str:
 def _check_parameters(row: Operation, query: Query) -> None:
     for name in query.names():
         if name in _WEIGHTY and name not in row.takes:
-            raise invalid_argument(name, query.get(name) or "", f"This operation does not accept a {name}.")
+            raise _not_taken(name, query.get(name) or "")
     if "list-type" in row.needs and query.get("list-type") != "2":
         value = query.get("list-type") or ""
         raise invalid_argument("list-type", value, "Invalid List Type specified in Request")
+
+
+def _not_taken(name: str, value: str) -> S3Error:
+    """In S3's words, which names the parameter by itself where a part number comes without its upload."""
+    if name == "partNumber":
+        return invalid_argument(name, name, "This operation does not accept partNumber without uploadId")
+    what = "version-id" if name == "versionId" else name
+    return invalid_argument(name, value, f"This operation does not accept a {what}.")
 
 
 def _no_row(method: str, level: str, subresource: str) -> S3Error:
     methods = _METHODS.get((level, subresource))
     if methods is None:
         return _unknown(subresource)
-    error = S3Error.of("MethodNotAllowed", Method=method, ResourceType=(subresource or level).upper())
-    return error.with_headers(allow=", ".join(methods))
+    resource = "UPLOAD" if subresource == "uploadId" else (subresource or level).upper()
+    error = S3Error.of("MethodNotAllowed", Method=method, ResourceType=resource)
+    return error.with_headers(allow=", ".join([each for each in methods if each != method]))
 
 
 def _unknown(name: str) -> S3Error:

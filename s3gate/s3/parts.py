@@ -39,19 +39,23 @@ class StoredPart(Protocol):
 P = TypeVar("P", bound=StoredPart)
 
 
-def choose(listed: Sequence[CompletedPart], stored: Sequence[P], checksum_kind: str = "") -> list[P]:
+def choose(
+    listed: Sequence[CompletedPart], stored: Sequence[P], checksum_kind: str = "", upload_id: str = ""
+) -> list[P]:
     """The parts that make the object, in order.
 
     `checksum_kind` is "ALGORITHM:TYPE" of the upload if its creator chose one: then a composite upload's list
-    must repeat every part's checksum.
+    must repeat every part's checksum. `upload_id` is for the refusals, which name it.
     """
-    _check_order(listed)
+    _check_order(listed, upload_id)
     by_number = {part.part_number: part for part in stored}
     chosen = []
     for claim in listed:
         part = by_number.get(claim.part_number)
         if part is None or part.etag != bare_etag(claim.etag) or not _checksums_match(claim, part):
-            raise S3Error.of("InvalidPart", PartNumber=str(claim.part_number), ETag=bare_etag(claim.etag))
+            raise S3Error.of(
+                "InvalidPart", UploadId=upload_id, PartNumber=str(claim.part_number), ETag=bare_etag(claim.etag)
+            )
         chosen.append(part)
     _check_repeated(listed, checksum_kind)
     for part in chosen[:-1]:
@@ -100,14 +104,14 @@ def request_digest(listed: Sequence[CompletedPart]) -> bytes:
     return hashlib.sha256(lines.encode("utf-8", "replace")).digest()
 
 
-def _check_order(listed: Sequence[CompletedPart]) -> None:
+def _check_order(listed: Sequence[CompletedPart], upload_id: str) -> None:
     previous = 0
     for claim in listed:
         number = claim.part_number
         if number <= previous:
             if number < 1:
                 raise invalid_argument("PartNumber", str(number), "PartNumber must be >= 1")
-            raise S3Error.of("InvalidPartOrder")
+            raise S3Error.of("InvalidPartOrder", UploadId=upload_id)
         previous = number
     if previous > PART_NUMBER_LIMIT:
         raise invalid_argument("PartNumber", str(previous), f"PartNumber must be <= {PART_NUMBER_LIMIT}")

@@ -148,12 +148,27 @@ def test_two_subresources_contradict_each_other() -> None:
     refused = error("GET", BUCKET, "acl&policy")
     assert (refused.status, refused.code) == (400, "InvalidArgument")
     assert refused.message == "Conflicting query string parameters: acl, policy"
+    backwards = error("GET", BUCKET, "policy&acl")
+    assert (backwards.message, backwards.extra["ArgumentValue"]) == (refused.message, "acl")
     assert find("GET", BUCKET, "acl&acl=").name == "GetBucketAcl"
 
 
-@pytest.mark.parametrize("query", ["uploadId=u", "partNumber=1", "versionId=v"])
-def test_put_with_half_of_what_it_needs_is_no_plain_put(query: str) -> None:
-    assert (error("PUT", OBJECT, query).status, error("PUT", OBJECT, query).code) == (400, "InvalidArgument")
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("partNumber=1", "This operation does not accept partNumber without uploadId"),
+        ("versionId=v", "This operation does not accept a version-id."),
+    ],
+)
+def test_put_with_half_of_what_it_needs_is_no_plain_put(query: str, message: str) -> None:
+    refused = error("PUT", OBJECT, query)
+    assert (refused.status, refused.code, refused.message) == (400, "InvalidArgument", message)
+
+
+def test_an_upload_cannot_be_put() -> None:
+    refused = error("PUT", OBJECT, "uploadId=u")
+    assert (refused.status, refused.code, refused.extra["ResourceType"]) == (405, "MethodNotAllowed", "UPLOAD")
+    assert set(refused.headers["allow"].split(", ")) == {"DELETE", "GET", "POST"}
 
 
 def test_list_type_is_two_or_absent() -> None:
