@@ -2,12 +2,14 @@
 
 It knows neither sockets nor shards. Waiting is first come, first served: a large request at the head of the
 queue is not overtaken by smaller ones, so that nobody starves. Small ones have a budget beside it, so that they
-do not stand behind the rows of clients that are slow.
+do not stand behind the rows of clients that are slow. What is kept only in case it is needed again makes way for
+everybody: nobody waits for it.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from s3gate.store.errors import BudgetExceeded
 from s3gate.store.limits import SMALL_BYTES
@@ -55,7 +57,11 @@ class Budget:
         """Takes `size` bytes for what could do without, if half of the budget stays free: slow clients that were
         read ahead for do not keep others from their first bytes."""
         share = self._share(size)
-        return share.free - size >= share.total // 2 and share.try_acquire(size)
+        return share.free + share.kept_bytes - size >= share.total // 2 and share.try_acquire(size)
+
+    def kept(self) -> "Kept":
+        """A place for rows that have been sent and may have to be sent again."""
+        return Kept(self._rows)
 
     async def acquire(self, size: int) -> None:
         """Takes `size` bytes, waiting in turn until they are free."""
@@ -69,15 +75,25 @@ class Budget:
 class _Share:
     """Bytes and those who wait for them, each with the time since when."""
 
-    __slots__ = ("free", "total", "waiting")
+    __slots__ = ("free", "kept", "total", "waiting")
 
     def __init__(self, total: int) -> None:
         self.total = total
         self.free = total
+        self.kept: dict[Kept, None] = {}
+        """Those who make way when others need their bytes, the oldest first."""
         self.waiting: deque[tuple[int, asyncio.Future[None], float]] = deque()
 
+    @property
+    def kept_bytes(self) -> int:
+        return sum(kept.size for kept in self.kept)
+
     def try_acquire(self, size: int) -> bool:
-        if self.waiting or size > self.free:
+        if self.waiting:
+            return False
+        while size > self.free and self.kept:
+            next(iter(self.kept)).let_go()
+        if size > self.free:
             return False
         self.free -= size
         return True
@@ -114,6 +130,54 @@ class _Share:
                 self.free -= size
                 future.set_result(None)
             waiting.popleft()
+
+
+class Kept:
+    """Rows that have been sent and may have to be sent again: all of them, or none once others need their bytes.
+
+    They are counted in the budget, beside what still counts there for whoever fetched them.
+    """
+
+    __slots__ = ("_rows", "_share", "size")
+
+    def __init__(self, share: _Share) -> None:
+        self.size = 0
+        self._share = share
+        self._rows: list[memoryview] | None = []
+
+    def add(self, data: memoryview) -> None:
+        """Keeps the next row, if half of the budget stays free; lets go of all of them otherwise."""
+        share, size = self._share, len(data)
+        if self._rows is None:
+            return
+        if share.free - size < share.total // 2 or share.waiting:
+            self.let_go()
+            return
+        share.free -= size
+        share.kept[self] = None
+        self.size += size
+        self._rows.append(data)
+
+    def count(self) -> int:
+        """How many rows there are; none after `let_go`."""
+        return len(self._rows or ())
+
+    @contextmanager
+    def in_use(self) -> Iterator[list[memoryview]]:
+        """The rows, which for so long make way for nobody. Not to be held while waiting for the budget."""
+        self._share.kept.pop(self, None)
+        try:
+            yield self._rows or []
+        finally:
+            if self._rows:
+                self._share.kept[self] = None
+
+    def let_go(self) -> None:
+        """Gives everything back, for good; calling it again does nothing."""
+        self._share.kept.pop(self, None)
+        self._rows = None
+        size, self.size = self.size, 0
+        self._share.release(size)
 
 
 _NOTHING = memoryview(b"")

@@ -14,6 +14,8 @@ SMALL_BYTES = 512 * 1024
 """What takes at most this much of the byte budget never waits for what takes more."""
 SMALL_SHARE = 8
 """The part of the byte budget that such small ones get beside it: one eighth."""
+KEPT_ROWS = 3
+"""A segment of at most so many rows can be sent again as long as the budget can spare them: parts of up to 9 MiB."""
 WINDOW_ROWS = 2
 """Rows that a download reads ahead at a time: a shard's pieces of them come in one answer, if it may be that long."""
 READ_AHEAD_WINDOWS = 2

@@ -34,7 +34,7 @@ class Store:
         self.fleet.layouts[layout.layout_id] = layout
         self.layout = layout
         strategy = make_strategy(limits.placement, random or Random())
-        self._writer = Writer(self.fleet, limits, ids, layout, strategy)
+        self._writer = Writer(self.fleet, limits, ids, layout, strategy, budget)
         self._reader = Reader(self.fleet, limits, budget)
 
     def update(self, nodes: Iterable[NodeView], groups: Iterable[Group], layouts: Iterable[Layout]) -> None:

@@ -1,12 +1,13 @@
 """Writing: rows to shards to nodes, in parallel, in constant memory, until all of them are durable (law 2).
 
-It takes what it is given and says where it went; making it visible is the catalog's (law 4). While a segment's
-only row is still at hand, a node that fails costs a try with fresh ids on another group (law 3); once rows have
+It takes what it is given and says where it went; making it visible is the catalog's (law 4). While all rows of a
+segment are still at hand, a node that fails costs a try with fresh ids on another group (law 3); once rows have
 been let go, the write fails. Whatever may lie on nodes without being part of the result is always reported.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from awscrt.checksums import crc32c
@@ -15,16 +16,14 @@ from s3gate.geometry.extents import Extent, pack, pack_one
 from s3gate.geometry.ids import shard_id
 from s3gate.geometry.placement import Group, Place, Strategy, Want, name_digest
 from s3gate.geometry.stripe import SHARDS, Layout
-from s3gate.store.budget import Block
+from s3gate.store.budget import Block, Budget
 from s3gate.store.connection import Answer, Connection
 from s3gate.store.errors import NodeFailed, StoreError, WriteCancelled, WriteFailed
 from s3gate.store.fleet import Fleet
-from s3gate.store.limits import SLICE_BYTES, SLICE_SECONDS, StoreLimits
+from s3gate.store.limits import KEPT_ROWS, SLICE_BYTES, SLICE_SECONDS, StoreLimits
 from s3gate.store.node import Node
 from s3gate.store.rows import RowSource
-from s3gate.store.stream import SegmentStream
-
-Left = tuple[int, bytes]
+from s3gate.store.segment import Left, Segment
 
 
 class Ids(Protocol):
@@ -109,7 +108,10 @@ class Chooser:
 class Writer:
     """Writes bodies of new objects and parts, all in the one layout that new objects get."""
 
-    def __init__(self, fleet: Fleet, limits: StoreLimits, ids: Ids, layout: Layout, strategy: Strategy) -> None:
+    def __init__(
+        self, fleet: Fleet, limits: StoreLimits, ids: Ids, layout: Layout, strategy: Strategy, budget: Budget
+    ) -> None:
+        self.budget = budget
         self._fleet = fleet
         self._limits = limits
         self._ids = ids
@@ -234,7 +236,7 @@ class _Job:
         self._source = source
         self._extents: list[Extent] = []
         self._left: list[Left] = []
-        self._streams: list[SegmentStream] = []
+        self._segments: list[Segment] = []
 
     async def run(self, length: int) -> None:
         """Segment after segment. While one is being synced, the next is already on its way."""
@@ -243,10 +245,10 @@ class _Job:
             if len(rows) == 1:
                 await self._single(rows[0])
             else:
-                await self._stream(segment_length, rows)
+                await self._several(segment_length, rows)
             self._group_id = self._extents[-1].group_id
         self._source.prefetch()
-        await self._finish_streams(0)
+        await self._finish(0)
         await self._source.end()
 
     async def _single(self, length: int) -> None:
@@ -256,50 +258,41 @@ class _Job:
         self._source.done(block)
         self._extents.append(extent)
 
-    async def _stream(self, segment_length: int, rows: list[int]) -> None:
-        block = await self._source.next(rows[0])
-        stream = await self._open(segment_length, block)
-        self._source.done(block)
-        for row_length in rows[1:]:
-            block = await self._source.next(row_length)
-            if not stream.send(block.data):
-                self._source.prefetch()
-                await stream.drained()
-            self._source.done(block)
-        await self._finish_streams(1)
+    async def _several(self, segment_length: int, rows: list[int]) -> None:
+        """A short segment is durable before it ends here: until then, its rows are kept in case a node fails."""
+        writer, source, is_short = self._writer, self._source, len(rows) <= KEPT_ROWS
+        want = writer.chooser.want(self._bucket, self._key, segment_length, SHARDS)
+        kept = writer.budget.kept()
+        if not is_short:
+            kept.let_go()
+        place = partial(self._place, want)
+        segment = Segment(self._layout, self._fleet, segment_length, place, kept, self._left)
+        self._segments.append(segment)
+        for row_length in rows:
+            block = await source.next(row_length)
+            await segment.send(block.data, writer.until(), source.prefetch)
+            source.done(block)
+        if is_short:
+            source.prefetch()
+            await segment.finish(writer.until())
+            self._segments.pop()
+        self._left.pop()
+        self._extents.append(segment.extent)
+        await self._finish(1)
 
-    async def _open(self, segment_length: int, block: Block) -> SegmentStream:
-        """Begins a segment and sends its first row, on another group if need be: it is still at hand."""
-        want = self._writer.chooser.want(self._bucket, self._key, segment_length, SHARDS)
-        until = self._writer.until()
-        while True:
-            place = await self._writer.chooser.choose(want, until, self._group_id)
-            segment_id = self._writer.fresh_id(place.turn)
-            extent = Extent(segment_id, place.group.group_id)
-            stream = SegmentStream(self._layout, place, segment_id, segment_length)
-            self._streams.append(stream)
-            self._extents.append(extent)
-            try:
-                await stream.open(self._fleet)
-                if not stream.send(block.data):
-                    self._source.prefetch()
-                    await stream.drained()
-                return stream
-            except NodeFailed:
-                self._streams.pop().abort()
-                self._left.append((self._layout.layout_id, pack_one(*self._extents.pop())))
-                if asyncio.get_running_loop().time() >= until:
-                    raise
+    async def _place(self, want: Want, until: float) -> tuple[Place, bytes]:
+        place = await self._writer.chooser.choose(want, until, self._group_id)
+        return place, self._writer.fresh_id(place.turn)
 
-    async def _finish_streams(self, leave: int) -> None:
-        while len(self._streams) > leave:
-            await self._streams[0].finish()
-            del self._streams[0]
+    async def _finish(self, leave: int) -> None:
+        while len(self._segments) > leave:
+            await self._segments[0].finish(self._writer.until())
+            del self._segments[0]
 
     async def abort(self) -> None:
         """Closes what is under way and gives every block back."""
-        for stream in self._streams:
-            stream.abort()
+        for segment in self._segments:
+            segment.abort()
         await self._source.close()
 
     def all_written(self) -> list[Left]:

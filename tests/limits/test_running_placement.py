@@ -18,6 +18,7 @@ from uuid import uuid4
 import pytest
 from botocore.exceptions import ClientError
 
+from s3gate.store.limits import KEPT_ROWS
 from tests.fix_store import MakeStore, Store
 
 BUCKET = "placement"
@@ -29,7 +30,8 @@ DEAD_NODE_SECONDS = 2.0
 WRITE_WAIT_SECONDS = 6.0
 SLACK_SECONDS = 4.0
 """What a busy machine may add to a wait."""
-SIZES = (10, 100_000, 400_000, 5 * MIB)
+SIZES = (10, 100_000, 400_000, 5 * MIB, KEPT_ROWS * ROW_BYTES)
+"""No longer than what is kept until it is durable: no failure of one node is theirs."""
 STRIPED = SIZES[2:]
 """Those that need all six nodes."""
 

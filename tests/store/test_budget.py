@@ -70,6 +70,59 @@ async def test_what_is_read_ahead_leaves_half_to_others() -> None:
     await waiting
 
 
+async def test_what_is_kept_makes_way_for_everybody() -> None:
+    budget = Budget(100)
+    first, second = budget.kept(), budget.kept()
+    first.add(memoryview(bytes(10)))
+    second.add(memoryview(bytes(20)))
+    first.add(memoryview(bytes(15)))
+    assert (first.count(), second.count(), budget.free) == (2, 1, 55)
+    assert budget.try_acquire_spare(50)  # as if nothing were kept
+    assert (first.count(), second.count(), budget.free) == (2, 1, 5)
+    assert budget.try_acquire(30)  # the oldest goes first, and whole
+    assert (first.count(), second.count(), budget.free) == (0, 1, 0)
+    waiting = asyncio.create_task(budget.acquire(40))
+    await settle()
+    assert (second.count(), budget.free) == (0, 20)
+    first.add(memoryview(b"x"))
+    second.let_go()
+    assert (first.count(), budget.free) == (0, 20)
+    budget.release(80)
+    await waiting
+    budget.release(40)
+    assert budget.free == budget.total
+
+
+async def test_rows_are_kept_if_half_of_the_budget_stays_free() -> None:
+    budget = Budget(100)
+    kept = budget.kept()
+    kept.add(memoryview(bytes(30)))
+    kept.add(memoryview(bytes(20)))
+    assert (kept.count(), budget.free) == (2, 50)
+    kept.add(memoryview(b"x"))
+    assert (kept.count(), budget.free) == (0, 100)
+    assert budget.try_acquire(90)
+    waiting = asyncio.create_task(budget.acquire(20))
+    await settle()
+    budget.release(90)
+    await waiting
+    budget.release(20)
+
+
+async def test_what_is_kept_stays_while_it_is_in_use() -> None:
+    budget = Budget(100)
+    kept = budget.kept()
+    kept.add(memoryview(bytes(30)))
+    with kept.in_use() as rows:
+        assert [len(row) for row in rows] == [30]
+        assert not budget.try_acquire(80)
+        assert (kept.count(), budget.free) == (1, 70)
+    assert budget.try_acquire(80)
+    with kept.in_use() as rows:
+        assert rows == []
+    assert budget.free == 20
+
+
 async def test_who_leaves_the_queue_lets_others_through() -> None:
     budget = Budget(100)
     await budget.acquire(80)

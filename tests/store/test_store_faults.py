@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from s3gate.store.errors import (
     WriteCancelled,
     WriteFailed,
 )
+from s3gate.store.limits import KEPT_ROWS
 from tests.store.fake_chunkd import Cut, FakeChunkd, Fault, answer
 from tests.store.small_fleet import LAYOUT, Body, SmallFleet, small_fleet
 
@@ -342,8 +344,8 @@ def at_answer(node: FakeChunkd, fault: Fault) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("fault", [cut(), half, wrong_crc, status(507), status(409), garbage])
-async def test_a_stream_that_fails_reports_what_it_wrote(tmp_path: Path, fault: Fault) -> None:
-    async with small_fleet(tmp_path) as fleet:
+async def test_a_long_segment_that_fails_reports_what_it_wrote(tmp_path: Path, fault: Fault) -> None:
+    async with small_fleet(tmp_path, layout=replace(LAYOUT, segment_bytes=(KEPT_ROWS + 1) * LAYOUT.row_bytes)) as fleet:
         fleet.nodes[4].faults.append(fault)
         with pytest.raises(WriteFailed) as failed:
             await fleet.write(os.urandom(7000))
