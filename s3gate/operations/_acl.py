@@ -8,7 +8,7 @@ from __future__ import annotations
 from s3gate.catalog.rows import BucketRow, Traits
 from s3gate.iam import acl as acls
 from s3gate.iam.acl import Acl
-from s3gate.iam.decide import BucketAccess, bucket_access
+from s3gate.iam.decide import ACL, BucketAccess, bucket_access
 from s3gate.iam.public import acl_of_new_object, check_acls_enabled, check_public_acl
 from s3gate.operations._access import bearer_of
 from s3gate.operations._replies import xml
@@ -55,6 +55,14 @@ async def asked_acl(call: Call, bucket: BucketRow, owner: str, *, on_bucket: boo
         found = _said(data, owner)
     check_public_acl(found, access.block)
     return acls.pack(await settled(call, found), bucket.owner)
+
+
+async def keep_acl(call: Call, bucket: BucketRow, kept: bytes) -> None:
+    """Make this the bucket's own ACL."""
+    if kept:
+        await call.gate.catalog.put_setting(bucket.name, ACL, kept)
+    else:
+        await call.gate.catalog.delete_setting(bucket.name, ACL)
 
 
 async def _body(call: Call) -> bytes:

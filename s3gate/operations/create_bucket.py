@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from s3gate.catalog.errors import BucketTaken
 from s3gate.iam import acl as acls
 from s3gate.iam import decide
@@ -9,7 +11,8 @@ from s3gate.iam.actions import ask_to_tag
 from s3gate.iam.context import said_bucket
 from s3gate.iam.public import acl_of_new_bucket
 from s3gate.operations._access import account_of_caller, ask, ask_said
-from s3gate.operations._acl import settled
+from s3gate.operations._acl import access_of, keep_acl, settled
+from s3gate.operations._failures import no_such_bucket
 from s3gate.operations.exchange import Call, Response
 from s3gate.s3 import xml_access, xml_in, xml_out, xml_tagging
 from s3gate.s3.errors import S3Error, invalid_argument
@@ -19,9 +22,11 @@ CLASSIC_REGION = "us-east-1"
 OWNERSHIP = "x-amz-object-ownership"
 LOCK = "x-amz-bucket-object-lock-enabled"
 
+_REGION = re.compile(r"EU|[a-z]{2}(-[a-z]+)+-[0-9]+").fullmatch
+
 
 async def create_bucket(call: Call) -> Response:
-    """Making a bucket again is a success in the classic region only. There AWS makes its ACL anew; here all stays."""
+    """Making a bucket again is a success in the classic region only, and there makes its ACL anew."""
     request, settings = call.request, call.gate.settings
     lock_enabled = _wants_lock(request.headers)
     owner = account_of_caller(call)
@@ -31,7 +36,7 @@ async def create_bucket(call: Call) -> Response:
         await ask(call, [ask_to_tag(request.bucket)], None)
     told = await _access(call, owner)
     if wanted.location not in ("", settings.region):
-        raise S3Error.of("InvalidLocationConstraint", LocationConstraint=wanted.location)
+        raise _elsewhere(wanted.location, settings.region)
     if wanted.tags:
         told["tagging"] = xml_tagging.tagging(wanted.tags)
     try:
@@ -43,7 +48,28 @@ async def create_bucket(call: Call) -> Response:
             raise S3Error.of("BucketAlreadyExists", BucketName=request.bucket) from taken
         if settings.region != CLASSIC_REGION:
             raise S3Error.of("BucketAlreadyOwnedByYou", BucketName=request.bucket) from taken
+        await _make_acl_anew(call)
     return Response(headers=[(b"location", b"/" + request.bucket.encode())])
+
+
+def _elsewhere(location: str, region: str) -> S3Error:
+    """Every region but the classic one makes buckets in itself only, and says so of those that there are at AWS."""
+    if region == CLASSIC_REGION or _REGION(location) is None:
+        return S3Error.of("InvalidLocationConstraint", LocationConstraint=location)
+    message = (
+        f"The {location} location constraint is incompatible for the region specific endpoint this request was sent to."
+    )
+    return S3Error.of("IllegalLocationConstraintException", message)
+
+
+async def _make_acl_anew(call: Call) -> None:
+    """The ACL that the headers ask for, or none, in place of the one that there is. All else stays as it is."""
+    bucket = await call.gate.catalog.find_bucket(call.request.bucket, fresh=True)
+    if bucket is None:  # gone meanwhile
+        raise no_such_bucket(call.request.bucket)
+    access = access_of(bucket)
+    asked = acl_of_new_bucket(call.request.headers, owner=bucket.owner, ownership=access.ownership, block=access.block)
+    await keep_acl(call, bucket, acls.pack(await settled(call, asked), bucket.owner))
 
 
 def _wants_lock(headers: Headers) -> bool:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from s3gate.iam.decide import ACL
-from s3gate.operations._acl import asked_acl
+from s3gate.operations._acl import asked_acl, keep_acl
 from s3gate.operations._bucket import find_bucket
 from s3gate.operations.exchange import Call, Response
 
 
 async def put_bucket_acl(call: Call) -> Response:
     bucket = await find_bucket(call)
-    kept = await asked_acl(call, bucket, bucket.owner, on_bucket=True)
-    if kept:
-        await call.gate.catalog.put_setting(bucket.name, ACL, kept)
-    else:
-        await call.gate.catalog.delete_setting(bucket.name, ACL)
+    await keep_acl(call, bucket, await asked_acl(call, bucket, bucket.owner, on_bucket=True))
     return Response()

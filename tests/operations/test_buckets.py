@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from s3gate.catalog.errors import Unavailable
 from s3gate.s3.errors import S3Error
 from tests.operations.bench import Bench, code
+
+
+def constraint(location: str) -> bytes:
+    inner = f"<LocationConstraint>{location}</LocationConstraint>"
+    return f"<CreateBucketConfiguration>{inner}</CreateBucketConfiguration>".encode()
 
 
 async def test_a_bucket_comes_and_goes(bench: Bench) -> None:
@@ -19,21 +26,46 @@ async def test_a_bucket_comes_and_goes(bench: Bench) -> None:
 
 
 async def test_making_it_again_is_a_success_in_the_classic_region(bench: Bench) -> None:
-    assert (await bench.ask("PUT", "/box")).status == 200
+    """It makes the bucket's ACL anew and nothing else."""
+    options = {"x-amz-object-ownership": "ObjectWriter"}
+    shared = {**options, "x-amz-acl": "log-delivery-write"}
+    for name, headers, grants in (("box", {}, 1), ("mine", options, 1), ("mine", shared, 3)):
+        assert (await bench.ask("PUT", f"/{name}", headers=headers)).status == 200
+        assert len((await bench.ask("GET", f"/{name}?acl")).texts("Grant")) == grants
+    for headers in ({}, {"x-amz-object-ownership": "BucketOwnerEnforced"}):
+        assert (await bench.ask("PUT", "/mine", headers=headers)).status == 200
+        assert len((await bench.ask("GET", "/mine?acl")).texts("Grant")) == 1
+        assert (await bench.ask("GET", "/mine?ownershipControls")).text("ObjectOwnership") == "ObjectWriter"
+    disabled = bench.ask("PUT", "/box", headers=shared)  # in the bucket that there is, whatever a new one would have
+    assert await code(disabled) == "InvalidBucketAclWithObjectOwnership"
+
+
+@pytest.mark.parametrize(
+    ("location", "error"),
+    [
+        ("eu-north-1", None),
+        ("us-east-1", "IllegalLocationConstraintException"),
+        ("EU", "IllegalLocationConstraintException"),
+        ("mars", "InvalidLocationConstraint"),
+    ],
+)
+async def test_other_regions_make_buckets_in_themselves_only(bench: Bench, location: str, error: str | None) -> None:
+    bench.gate = replace(bench.gate, settings=replace(bench.gate.settings, region="eu-north-1"))
+    asked = bench.ask("PUT", "/elsewhere", constraint(location))
+    if error is not None:
+        assert await code(asked) == error
+    else:
+        assert (await asked).status == 200
+        assert await code(bench.ask("PUT", "/elsewhere", constraint(location))) == "BucketAlreadyOwnedByYou"
 
 
 @pytest.mark.parametrize(
     ("body", "error"),
     [
-        (
-            b"<CreateBucketConfiguration><LocationConstraint>us-east-1</LocationConstraint></CreateBucketConfiguration>",
-            None,
-        ),
-        (b"<CreateBucketConfiguration><LocationConstraint/></CreateBucketConfiguration>", None),
-        (
-            b"<CreateBucketConfiguration><LocationConstraint>mars</LocationConstraint></CreateBucketConfiguration>",
-            "InvalidLocationConstraint",
-        ),
+        (constraint("us-east-1"), None),
+        (constraint(""), None),
+        (constraint("mars"), "InvalidLocationConstraint"),
+        (constraint("eu-north-1"), "InvalidLocationConstraint"),
         (b"<junk", "MalformedXML"),
         (b"<CreateBucketConfiguration>" + b" " * 70_000 + b"</CreateBucketConfiguration>", "MaxMessageLengthExceeded"),
     ],

@@ -269,6 +269,9 @@ async def test_tags_of_buckets(bench: Bench) -> None:
     assert await code(tell(bench, "/box?tagging", tagging(**{f"k{n}": "v" for n in range(51)}))) == "BadRequest"
     assert (await bench.ask("DELETE", "/box?tagging")).status == 204
     assert await code(bench.ask("GET", "/box?tagging")) == "NoSuchTagSet"
+    for tags in (tagging(a="1"), tagging()):
+        assert (await tell(bench, "/box?tagging", tags)).status == 204
+    assert await code(bench.ask("GET", "/box?tagging")) == "NoSuchTagSet"
 
 
 # --- attributes
