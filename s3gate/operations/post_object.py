@@ -61,6 +61,7 @@ async def _receive_fields(parser: FormData, pieces: Pieces) -> list[bytes]:
         found = parser.feed(bytes(piece))
         if parser.file_name is not None:
             return found
+    parser.finish()
     return []
 
 

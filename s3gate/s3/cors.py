@@ -19,6 +19,7 @@ REQUESTED_HEADERS_LIMIT = 100
 METHODS = ("GET", "PUT", "HEAD", "POST", "DELETE")
 
 _VARY = (b"vary", b"Origin, Access-Control-Request-Headers, Access-Control-Request-Method")
+_NOT_ENABLED = "CORSResponse: CORS is not enabled for this bucket."
 _NOT_ALLOWED = (
     "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request "
     "method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the "
@@ -37,7 +38,7 @@ class CorsRule(NamedTuple):
 
 
 def preflight(rules: Sequence[CorsRule] | None, headers: Headers, resource_type: str) -> Pairs:
-    """The headers by which a preflight is granted; BadRequest or AccessForbidden. None: nothing is configured."""
+    """The headers by which a preflight is granted; BadRequest or AccessForbidden. None: there is no such bucket."""
     origin = headers.get("origin")
     if not origin:
         raise S3Error.of("BadRequest", "Insufficient information. Origin request header needed.")
@@ -45,7 +46,7 @@ def preflight(rules: Sequence[CorsRule] | None, headers: Headers, resource_type:
     if method not in METHODS:
         raise S3Error.of("BadRequest", f"Invalid Access-Control-Request-Method: {'null' if method is None else method}")
     if not rules:
-        message = "CORSResponse: CORS is not enabled for this bucket."
+        message = "CORSResponse: Bucket not found" if rules is None else _NOT_ENABLED
         raise S3Error.of("AccessForbidden", message, Method=method, ResourceType=resource_type)
     granted = _granted(rules, origin, method, _requested(headers))
     if not granted:

@@ -88,6 +88,9 @@ class Door:
         self._meters.inflight += 1
         try:
             response = visit.response = await self._answer(scope, receive, visit)
+            request = visit.request
+            if request is not None and request.headers.get_bytes(b"origin") is not None:
+                visit.for_page = await headers_for_page(self._gate, request, None if visit.error else visit.call)
             await self._send(visit, response, send)
         finally:
             self._meters.inflight -= 1
@@ -110,8 +113,6 @@ class Door:
 
     async def _perform(self, scope: Any, receive: Any, visit: Visit) -> Response:
         request = self._read(scope, visit, self._base_domains)
-        if request.headers.get_bytes(b"origin") is not None:
-            visit.for_page = await headers_for_page(self._gate, request)
         if is_query(request):
             return await self._ask_iam(request, receive, visit)
         await self._authenticate(request, visit)

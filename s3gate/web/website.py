@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from s3gate.operations._cors import headers_for_page
 from s3gate.operations._website import find_website
 from s3gate.operations.exchange import Response
 from s3gate.s3 import website
@@ -51,8 +50,6 @@ class WebsiteDoor(Door):
 
     async def _perform(self, scope: Any, receive: Any, visit: Visit) -> Response:
         request = self._read(scope, visit, self._gate.settings.website_domains)
-        if request.headers.get_bytes(b"origin") is not None:
-            visit.for_page = await headers_for_page(self._gate, request)
         if request.method not in _OPERATIONS:
             error = S3Error.of("MethodNotAllowed", Method=request.method, ResourceType="OBJECT")
             raise error.with_headers(allow=", ".join(_OPERATIONS))

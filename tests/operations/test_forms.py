@@ -171,6 +171,8 @@ RANGE = ["content-length-range", 3, 10]
         (encode(signed({"key": "a"}, RANGE), b"xx"), "EntityTooSmall"),
         (encode(signed({"key": "a"}, RANGE), b"x" * 11), "EntityTooLarge"),
         (encode(signed({"key": "a"}), b"x")[:-8], "MalformedPOSTRequest"),
+        (encode(signed({"key": "a"}), None)[:-8], "MalformedPOSTRequest"),
+        (b"", "MalformedPOSTRequest"),
         (encode(signed({"key": "k" * 1025}), b"x"), "KeyTooLongError"),
         (encode(signed({"key": "a", "x-amz-meta-a": "x" * 2049}), b"x"), "MetadataTooLarge"),
         (encode(signed({"key": "a", "x-amz-storage-class": "NONE"}), b"x"), "InvalidStorageClass"),

@@ -102,7 +102,7 @@ def test_a_preflight_says_who_and_what(given: dict[str, str], message: str) -> N
 def test_without_a_configuration_nothing_is_allowed() -> None:
     headers = ask(origin="https://a", access_control_request_method="PUT")
     with pytest.raises(S3Error) as refused:
-        cors.preflight(None, headers, "BUCKET")
+        cors.preflight((), headers, "BUCKET")
     assert refused.value.message == "CORSResponse: CORS is not enabled for this bucket."
     assert refused.value.extra == {"Method": "PUT", "ResourceType": "BUCKET"}
 

@@ -144,6 +144,16 @@ async def test_a_plain_request_looks_nothing_up(listen: Any, app: Any, bench: Be
     assert bench.catalog.calls == ["find_object"]
 
 
+async def test_a_request_from_a_page_looks_nothing_up_either(listen: Any, app: Any, bench: Bench) -> None:
+    for method, path, looks in (("GET", "/box/page.html", ["find_object"]), ("PUT", "/box/page.html", ["put_object"])):
+        bench.catalog.calls.clear()
+        reply = await ask(listen, app, signed(method, path, **ORIGIN))
+        assert reply.status == 200
+        assert ("access-control-allow-origin" in reply.headers) == (method == "GET")
+        assert [name for name in bench.catalog.calls if name != "find_bucket"] == looks
+        assert bench.catalog.calls.count("find_bucket") == (method == "PUT")  # the one that a PUT needs to be let in
+
+
 @pytest.mark.parametrize("target", [b"/box/key", b"/box/key?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=0"])
 async def test_a_preflight_needs_no_signature(listen: Any, app: Any, target: bytes) -> None:
     head = b"HTTP/1.1\r\nhost: h\r\norigin: http://page.test\r\naccess-control-request-method: DELETE\r\n\r\n"
