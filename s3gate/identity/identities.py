@@ -194,6 +194,8 @@ class Identities:
         return count
 
     async def _read_session(self, access_key: str, token: str, number: int) -> Identity | None:
+        # Their token is part of them: also of those that were found again for a request that came without it.
+        token = token or self._token_of_known(access_key)
         session = self._opened(access_key, token)
         account = (await self.accounts(number)).get(session.account_id)
         if account is None or not await self._is_alive(session):
@@ -221,12 +223,13 @@ class Identities:
             principal, credential, number, *borne, limit, session.expires, session.issued, session.source_key
         )
 
+    def _token_of_known(self, access_key: str) -> str:
+        known = self._known.get(access_key)
+        if known is None:
+            raise S3Error.of("InvalidAccessKeyId", AWSAccessKeyId=access_key)
+        return known.credential.session_token
+
     def _opened(self, access_key: str, token: str) -> Session:
-        if not token:
-            known = self._known.get(access_key)
-            if known is None:
-                raise S3Error.of("InvalidAccessKeyId", AWSAccessKeyId=access_key)
-            token = known.credential.session_token
         try:
             session = open_session(self._sessions, token)
         except Tampered:

@@ -143,6 +143,20 @@ async def test_temporary_keys_end_with_time_and_with_their_source(identities: Id
     assert await identities.current("ASIAX", token) is None
 
 
+async def test_temporary_keys_are_never_found_without_their_token(identities: Identities) -> None:
+    """A request that names the key alone may make a gate read it again: what is found demands the token still."""
+    await make(identities, MAIN)
+    alice = await identities.find("ALICEKEY")
+    assert alice is not None
+    token = identities.token_of(replace(SESSION, identity_id=alice.principal.user_id, source_key="ALICEKEY"))
+    with pytest.raises(S3Error, match="InvalidAccessKeyId"):
+        await identities.find("ASIAX")
+    await identities.find("ASIAX", token)
+    await make(identities, {**MAIN, "users": [{"name": "bob"}]})
+    for found in (await identities.current("ASIAX"), await identities.find("ASIAX"), identities.remembered("ASIAX")):
+        assert found is not None and found.credential.session_token == token
+
+
 def test_a_token_is_opened_by_nobody_else() -> None:
     sealer, other = Sealer.of(KEY, "one"), Sealer.of(KEY, "two")
     token = seal_session(sealer, SESSION)
