@@ -12,7 +12,7 @@ from s3gate.iam_api.quotas import ATTACHED_PER_ENTITY
 
 async def attach(kind: str, query: Query) -> Answer:
     policy = await managed.found(query, query.parameters.text("PolicyArn", 2048))
-    row = await entities.named(query, kind, PolicyARN=policy.arn)
+    row = await entities.named(query, kind, limited=True, PolicyARN=policy.arn)
     link = LinkRow(row.account_id, kind, row.folded, ATTACHED, policy.arn)
     links = await entities.links_of(query, row, ATTACHED)
     if link in links:
@@ -25,7 +25,7 @@ async def attach(kind: str, query: Query) -> Answer:
 
 async def detach(kind: str, query: Query) -> Answer:
     arn = query.parameters.text("PolicyArn", 2048)
-    row = await entities.named(query, kind, PolicyARN=arn)
+    row = await entities.named(query, kind, limited=True, PolicyARN=arn)
     link = LinkRow(row.account_id, kind, row.folded, ATTACHED, arn)
     if link not in await entities.links_of(query, row, ATTACHED):
         raise refusal("NoSuchEntity", f"Policy {arn} was not found.")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
-from s3gate.iam.evaluate import Asked, evaluate
+from s3gate.iam.evaluate import Asked, Decision, evaluate
 from s3gate.iam.patterns import Values
-from s3gate.iam.principal import Principal
 from s3gate.iam.statement import Policy
 from s3gate.identity.bearing import compiled
 from s3gate.identity.identity import Identity
@@ -26,8 +25,16 @@ class Circumstances:
     region: str = ""
 
 
-def keys_of(principal: Principal, circumstances: Circumstances, more: Mapping[str, str | tuple[str, ...]]) -> Values:
-    """The condition keys: those that every service has, and `more`. A key without a value is not there."""
+Words = Mapping[str, str | tuple[str, ...]]
+"""Condition keys and their values."""
+
+
+def keys_of(identity: Identity, circumstances: Circumstances, more: Words) -> Values:
+    """The condition keys: those that every service has, and `more`. A key without a value is not there.
+
+    The keys of IAM's tags are the same in any case, as all names of keys are.
+    """
+    principal, issued = identity.principal, identity.issued
     found: dict[str, str | tuple[str, ...]] = {
         "aws:currenttime": f"{circumstances.now:%Y-%m-%dT%H:%M:%SZ}",
         "aws:epochtime": str(int(circumstances.now.timestamp())),
@@ -40,25 +47,25 @@ def keys_of(principal: Principal, circumstances: Circumstances, more: Mapping[st
         "aws:principalaccount": principal.account_id,
         "aws:principalarn": principal.entity_arn,
         "aws:principaltype": principal.kind.value,
-        **{f"aws:principaltag/{name}": value for name, value in principal.tags.items()},
+        "aws:principalisawsservice": "false",
+        "aws:viaawsservice": "false",
+        "aws:multifactorauthpresent": "false" if issued else "",
+        "aws:tokenissuetime": f"{datetime.fromtimestamp(issued, UTC):%Y-%m-%dT%H:%M:%SZ}" if issued else "",
+        **{f"aws:principaltag/{name}".lower(): value for name, value in principal.tags.items()},
+        **{name.lower(): value for name, value in more.items()},
     }
-    for name, value in more.items():
-        service, slash, tag = name.partition("/")
-        found[service.lower() + slash + tag] = value
 
     def values(key: str) -> tuple[str, ...] | None:
-        value = found.get(key) or None
+        value = found.get(key.lower()) or None
         return (value,) if isinstance(value, str) else value
 
     return values
 
 
-def is_allowed(
-    identity: Identity, action: str, resource: str, circumstances: Circumstances, more: Mapping[str, str]
-) -> bool:
+def judge(identity: Identity, action: str, resource: str, circumstances: Circumstances, more: Words) -> Decision:
     """Whether the caller's own policies allow it: identities have no policies of their resources' own."""
-    asked = Asked(identity.principal, action, resource, keys_of(identity.principal, circumstances, more))
-    return evaluate(asked, identity=identity.policies, boundary=identity.boundary, session=identity.session).allowed
+    asked = Asked(identity.principal, action, resource, keys_of(identity, circumstances, more))
+    return evaluate(asked, identity=identity.policies, boundary=identity.boundary, session=identity.session)
 
 
 def is_trusted(

@@ -26,7 +26,7 @@ async def put_boundary(kind: str, query: Query) -> Answer:
 
 
 async def delete_boundary(kind: str, query: Query) -> Answer:
-    row = await entities.named(query, kind)
+    row = await entities.named(query, kind, limited=True)
     links = await entities.links_of(query, row, BOUNDARY)
     if not links:
         raise no_such(f"The permissions boundary of {kind} {row.name}")

@@ -25,10 +25,15 @@ async def existing(query: Query, kind: str, name: str) -> IdentityRow:
     return row
 
 
-async def named(query: Query, kind: str, **keys: str) -> IdentityRow:
-    """The entity that the request names, once it is clear that the caller may do this to it."""
-    row = await existing(query, kind, query.parameters.name(PARAMETER[kind], 128 if kind == GROUP else 64))
-    query.allow(arn_of(row), **keys)
+async def named(query: Query, kind: str, *, limited: bool = False, **keys: str) -> IdentityRow:
+    """The entity that the request names, once it is clear that the caller may do this to it.
+
+    `limited`: what the caller may do to it can hang on the boundary that it has.
+    """
+    row = await existing(query, kind, query.parameters.name(PARAMETER[kind], 64 if kind == ROLE else 128))
+    if limited and (boundary := await boundary_of(query, row)):
+        keys["PermissionsBoundary"] = boundary
+    query.allow(arn_of(row), row, **keys)
     return row
 
 

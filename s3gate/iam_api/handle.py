@@ -23,16 +23,14 @@ from s3gate.iam_api.parameters import Parameters
 from s3gate.iam_api.query import Answer, Query
 from s3gate.iam_api.web_identity import assume_role_with_web_identity
 from s3gate.identity.identities import Identities
-from s3gate.identity.identity import Identity
+from s3gate.identity.identity import NO_KEY, Identity
 from s3gate.operations.exchange import Response
 from s3gate.s3 import xml_query
-from s3gate.s3.credentials import Credential
 from s3gate.s3.errors import S3Error
 
 VERSIONS: Final = {"iam": "2010-05-08", "sts": "2011-06-15"}
 _UNAVAILABLE: Final = "The request has failed due to a temporary failure of the server."
-_NO_KEY: Final = Credential("", "")
-_NOBODY: Final = Identity(ANONYMOUS, _NO_KEY, 0)
+_NOBODY: Final = Identity(ANONYMOUS, NO_KEY, 0)
 # What S3 says of a signature, as IAM and STS say it.
 _OF_SIGNATURES: Final = {
     "InvalidAccessKeyId": ("InvalidClientTokenId", 403, "The security token included in the request is invalid."),
@@ -87,7 +85,7 @@ class IamService:
     async def as_root(self, account_id: str, parameters: Mapping[str, str]) -> Answer:
         """What the root of an account is answered. For an operator, who needs no key. Raises S3Error."""
         account = (await self._identities.accounts())[account_id]
-        root = Identity(principal_root(account_id, account.canonical_id), _NO_KEY, 0)
+        root = Identity(principal_root(account_id, account.canonical_id), NO_KEY, 0)
         return (await self._perform(root, "iam", parameters, Circumstances(self._identities.now())))[1]
 
     async def _perform(
@@ -103,7 +101,7 @@ class IamService:
             raise refusal("InvalidAction", f"Could not find operation {action} for version {version}")
         now = circumstances.now
         who = _NOBODY if identity is None or web else identity
-        query = Query(self._identities, who, action, Parameters(parameters), circumstances, now)
+        query = Query(self._identities, who, service, action, Parameters(parameters), circumstances, now)
         if web:
             return action, await assume_role_with_web_identity(query, self._provider_keys)
         if identity is None:
@@ -129,7 +127,7 @@ class IamService:
     async def _caller(self, identity: Identity) -> Identity:
         """Who asks, as of now: a key that was revoked meanwhile changes nothing any more."""
         credential = identity.credential
-        if credential is _NO_KEY:
+        if credential is NO_KEY:
             return identity
         fresh = await self._identities.current(credential.access_key, credential.session_token)
         if fresh is None:

@@ -12,7 +12,7 @@ from s3gate.iam_api.quotas import INLINE_CHARACTERS
 
 
 async def put_inline(kind: str, query: Query) -> Answer:
-    row = await entities.named(query, kind)
+    row = await entities.named(query, kind, limited=True)
     name = query.parameters.name("PolicyName", 128)
     document = query.parameters.text("PolicyDocument", 131072)
     most = INLINE_CHARACTERS[kind]
@@ -36,7 +36,7 @@ async def get_inline(kind: str, query: Query) -> Answer:
 
 
 async def delete_inline(kind: str, query: Query) -> Answer:
-    _, policy = await _named(kind, query)
+    _, policy = await _named(kind, query, limited=True)
     query.steps += changes.drop_policy(policy)
     return None
 
@@ -51,8 +51,8 @@ async def _all(query: Query, row: IdentityRow) -> list[PolicyRow]:
     return await query.tables.policies(row.account_id, [(row.kind, row.folded)])
 
 
-async def _named(kind: str, query: Query) -> tuple[IdentityRow, PolicyRow]:
-    row = await entities.named(query, kind)
+async def _named(kind: str, query: Query, *, limited: bool = False) -> tuple[IdentityRow, PolicyRow]:
+    row = await entities.named(query, kind, limited=limited)
     name = query.parameters.name("PolicyName", 128)
     for policy in await _all(query, row):
         if policy.name == name:

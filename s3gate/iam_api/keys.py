@@ -27,7 +27,7 @@ async def _owner(query: Query) -> tuple[str, str]:
     if not principal.name:
         raise refusal("ValidationError", "Must specify userName when calling with non-User credentials")
     row = await entities.existing(query, USER, principal.name)
-    query.allow(arn_of(row))
+    query.allow(arn_of(row), row)
     return row.folded, row.name
 
 
@@ -93,7 +93,7 @@ async def get_access_key_last_used(query: Query) -> Answer:
     row = await query.tables.find_key(access_key)
     mine = row is not None and row.account_id == query.account_id
     user = await query.tables.find(query.account_id, USER, row.owner) if row is not None and mine else None
-    query.allow(root_arn(query.account_id) if user is None else arn_of(user))
+    query.allow(root_arn(query.account_id) if user is None else arn_of(user), user)
     if row is None or not mine:
         raise refusal("AccessDenied", f"The access key {access_key} is not one of this account.")
     return {

@@ -40,8 +40,8 @@ def name_of(url: str) -> str:
 async def asked_provider(query: Query) -> IdentityRow:
     """The provider that the request names, once it is clear that the caller may do this to it."""
     arn = query.parameters.text("OpenIDConnectProviderArn", 2048, 20)
-    query.allow(arn)
     row = await query.tables.find(query.account_id, PROVIDER, fold(arn.partition(":oidc-provider/")[2]))
+    query.allow(arn, row)
     if row is None or arn_of(row) != arn:
         raise refusal("NoSuchEntity", f"OpenIDConnect Provider not found for arn {arn}")
     return row

@@ -13,10 +13,12 @@ from typing import Any, Final, TypeVar
 
 from s3gate.catalog.connection import Step
 from s3gate.catalog.identities import IdentityTables
-from s3gate.catalog.identity_rows import AccountRow
-from s3gate.iam_api.authorise import Circumstances, is_allowed
+from s3gate.catalog.identity_rows import AccountRow, IdentityRow
+from s3gate.iam.evaluate import Verdict
+from s3gate.iam_api.authorise import Circumstances, Words, judge
 from s3gate.iam_api.errors import invalid, refusal
 from s3gate.iam_api.parameters import Parameters
+from s3gate.identity.documents import tags_of
 from s3gate.identity.identities import Identities
 from s3gate.identity.identity import Identity
 from s3gate.identity.naming import identity_arn
@@ -32,6 +34,7 @@ class Query:
 
     identities: Identities
     identity: Identity
+    service: str
     action: str
     parameters: Parameters
     circumstances: Circumstances
@@ -57,16 +60,34 @@ class Query:
         """Of something in the account."""
         return identity_arn(self.account_id, kind, path, name)
 
-    def allow(self, resource: str, **keys: str) -> None:
-        """AccessDenied, unless the caller may do this to the resource. Keys are of the service: PolicyARN="..."."""
+    def allow(self, resource: str, row: IdentityRow | None = None, **keys: str) -> None:
+        """AccessDenied, unless the caller may do this to the resource, which is this row where there is one already.
+
+        Keys are of the service: PolicyARN="...".
+        """
         self.was_asked = True
-        keys = {f"iam:{name}": value for name, value in keys.items()}
-        if not is_allowed(self.identity, f"iam:{self.action}", resource, self.circumstances, keys):
-            raise refusal(
-                "AccessDenied",
-                f"User: {self.identity.principal.arn} is not authorized to perform: iam:{self.action} "
-                f"on resource: {resource} because no identity-based policy allows the iam:{self.action} action",
-            )
+        action = f"{self.service}:{self.action}"
+        words = {**self._words_of_tags(row), **{f"{self.service}:{name}": value for name, value in keys.items()}}
+        decision = judge(self.identity, action, resource, self.circumstances, words)
+        if decision.allowed:
+            return
+        why = f"because no identity-based policy allows the {action} action"
+        if decision.verdict is Verdict.DENY:
+            own = decision.by == "identity policy"
+            why = f"with an explicit deny in {'an identity-based policy' if own else 'what limits the identity'}"
+        what = f"{action} on resource: {resource}"
+        raise refusal("AccessDenied", f"User: {self.identity.principal.arn} is not authorized to perform: {what} {why}")
+
+    def _words_of_tags(self, row: IdentityRow | None) -> Words:
+        """The condition keys that speak of the tags that the resource has, and of those that the request names."""
+        asked = self.parameters.tags()
+        tag_keys = tuple(asked) or tuple(self.parameters.members("TagKeys"))
+        there = {} if row is None else tags_of(row)
+        return {
+            **{f"aws:RequestTag/{name}": value for name, value in asked.items()},
+            "aws:TagKeys": tag_keys,
+            **{f"{service}:ResourceTag/{name}": value for service in ("aws", "iam") for name, value in there.items()},
+        }
 
     def paging(self) -> tuple[str, int]:
         """After which item, and how many."""

@@ -18,7 +18,7 @@ async def renamed(query: Query, row: IdentityRow, parameter: str) -> list[Step]:
         name = query.parameters.name(parameter, 128 if row.kind == GROUP else 64)
     path = row.path if query.parameters.find("NewPath") is None else query.parameters.path("NewPath")
     new = row._replace(name=name, path=path)
-    query.allow(arn_of(new))
+    query.allow(arn_of(new), row)
     if new == row:
         return []
     if new.folded != row.folded and await query.tables.find(row.account_id, row.kind, fold(name)) is not None:

@@ -57,7 +57,7 @@ async def create_role(query: Query) -> Answer:
     seconds = query.parameters.number("MaxSessionDuration", LEAST_SECONDS, LEAST_SECONDS, MOST_SECONDS)
     tags = query.parameters.tags()
     boundary = await wanted_boundary(query)
-    query.allow(query.arn(ROLE, name, path), **({"PermissionsBoundary": boundary} if boundary else {}))
+    query.allow(query.arn(ROLE, name, path), None, **({"PermissionsBoundary": boundary} if boundary else {}))
     if await query.tables.find(query.account_id, ROLE, fold(name)) is not None:
         raise exists(f"Role with name {name} already exists.")
     await check_quota(query, ROLE)

@@ -15,6 +15,7 @@ from s3gate.iam_api.errors import invalid, refusal
 from s3gate.iam_api.query import Answer, Query
 from s3gate.identity.bearing import borne_by
 from s3gate.identity.documents import tags_of
+from s3gate.identity.identity import NO_KEY, Identity
 from s3gate.identity.naming import arn_of
 
 _WORDS = {Verdict.ALLOW: "allowed", Verdict.DENY: "explicitDeny", Verdict.IMPLICIT_DENY: "implicitDeny"}
@@ -50,7 +51,7 @@ def _simulated(query: Query, who: Principal, policies: tuple[Policy, ...], bound
     actions = query.parameters.members("ActionNames")
     if not actions:
         raise invalid("ActionNames", None, "Member must not be null")
-    values = keys_of(who, query.circumstances, _context(query))
+    values = keys_of(Identity(who, NO_KEY, 0), query.circumstances, _context(query))
     found = []
     for action in actions:
         for resource in query.parameters.members("ResourceArns") or ["*"]:

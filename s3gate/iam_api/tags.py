@@ -9,7 +9,7 @@ from s3gate.iam_api.errors import invalid
 from s3gate.iam_api.parameters import check_tags
 from s3gate.iam_api.providers import asked_provider
 from s3gate.iam_api.query import Answer, Query
-from s3gate.identity.documents import changed, tags_of
+from s3gate.identity.documents import changed, tags_of, tags_with
 
 
 async def _row(kind: str, query: Query) -> IdentityRow:
@@ -24,9 +24,7 @@ async def tag(kind: str, query: Query) -> Answer:
     if not new:
         raise invalid("Tags", None, "Member must not be null")
     row = await _row(kind, query)
-    folded = {name.lower() for name in new}
-    kept = {name: value for name, value in tags_of(row).items() if name.lower() not in folded}
-    query.steps += changes.put_identity(changed(row, tags=check_tags({**kept, **new})))
+    query.steps += changes.put_identity(changed(row, tags=check_tags(tags_with(row, new))))
     return None
 
 

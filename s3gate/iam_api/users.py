@@ -20,7 +20,7 @@ async def create_user(query: Query) -> Answer:
     name, path = query.parameters.name("UserName"), query.parameters.path()
     tags = query.parameters.tags()
     boundary = await wanted_boundary(query)
-    query.allow(query.arn(USER, name, path), **({"PermissionsBoundary": boundary} if boundary else {}))
+    query.allow(query.arn(USER, name, path), None, **({"PermissionsBoundary": boundary} if boundary else {}))
     if await query.tables.find(query.account_id, USER, fold(name)) is not None:
         raise exists(f"User with name {name} already exists.")
     await check_quota(query, USER)
@@ -48,7 +48,7 @@ async def asked_user(query: Query) -> IdentityRow:
     if not name:
         raise refusal("ValidationError", "Must specify userName when calling with non-User credentials")
     row = await entities.existing(query, USER, name)
-    query.allow(arn_of(row))
+    query.allow(arn_of(row), row)
     return row
 
 

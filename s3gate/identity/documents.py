@@ -6,6 +6,7 @@ The catalog keeps it unread.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -31,6 +32,12 @@ def said(row: IdentityRow) -> dict[str, Any]:
 def tags_of(row: IdentityRow) -> dict[str, str]:
     """The tags, by their keys."""
     return dict(_read(row.document).get("tags", {}))
+
+
+def tags_with(row: IdentityRow, tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags, but for those that these replace: keys are the same in any case."""
+    replaced = {name.lower() for name in tags}
+    return {**{name: value for name, value in tags_of(row).items() if name.lower() not in replaced}, **tags}
 
 
 def changed(row: IdentityRow, **news: Any) -> IdentityRow:

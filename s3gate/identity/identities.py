@@ -268,7 +268,7 @@ def _user_of(account: AccountRow, user: IdentityRow) -> principals.Principal:
 
 
 def _role_of(account: AccountRow, role: IdentityRow, session: Session) -> principals.Principal:
-    tags = {**documents.tags_of(role), **session.tags}
+    tags = documents.tags_with(role, session.tags)
     return principals.role_session(
         account.account_id,
         account.canonical_id,

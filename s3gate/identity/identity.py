@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from s3gate.iam.decide import Bearer
 from s3gate.iam.principal import Principal
 from s3gate.iam.statement import Policy, as_one
 from s3gate.s3.credentials import Credential
+
+NO_KEY: Final = Credential("", "")
+"""Of those who ask without one."""
 
 
 @dataclass(frozen=True, slots=True)
