@@ -242,14 +242,12 @@ class Cycle:
         head = self._head
         if head:
             self._head = b""
-            protocol.written += len(head)
+            protocol.written += len(head) + size
             if size <= JOINED_BYTES:
-                protocol.written += size
                 transport.write(b"".join((head, body)))
-                size = 0
             else:
-                transport.write(head)
-        if size:
+                transport.writelines((head, body))
+        elif size:
             protocol.written += size
             transport.write(body)
         if not more:
