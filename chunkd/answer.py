@@ -13,7 +13,7 @@ from chunkd.head import Head
 Body = bytes | bytearray | memoryview
 
 _REASONS = {
-    200: "OK", 201: "Created", 204: "No Content", 206: "Partial Content", 400: "Bad Request",
+    200: "OK", 201: "Created", 204: "No Content", 206: "Partial Content", 303: "See Other", 400: "Bad Request",
     401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout", 409: "Conflict",
     411: "Length Required", 413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable",
     431: "Request Header Fields Too Large", 500: "Internal Server Error", 503: "Service Unavailable",

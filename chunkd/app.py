@@ -117,6 +117,11 @@ class App:
                 return Answer.text(416, "beyond the end", b"content-range: bytes */%d\r\n" % entry.length)
         if stop - start > MAX_READ_BYTES:
             return Answer.text(400, f"at most {MAX_READ_BYTES} bytes at a time: ask for a range")
+        if wire.PLACE_HEADER in head.headers:
+            place = self._shards.place(shard_id, entry, start, stop)
+            text = "" if place is None else place.encode()
+            if 0 < len(text) <= wire.MAX_PLACE_BYTES:
+                return Answer(303, f"{wire.PLACE_HEADER}: {text}\r\n".encode("ascii"))
         ranged = wanted is not None
 
         def at_once() -> Answer | None:

@@ -129,6 +129,11 @@ class Disk:
         """How long an open file is."""
         return os.fstat(fd).st_size
 
+    def identity(self, fd: int) -> tuple[int, int]:
+        """Device and inode of an open file."""
+        status = os.fstat(fd)
+        return status.st_dev, status.st_ino
+
     def space(self, path: Path) -> Space:
         """Capacity and what is free for us, of the file system under a path."""
         status = os.statvfs(path)

@@ -19,8 +19,8 @@ from chunkd.database import FILE, Entry
 from chunkd.disk import Buffer, Disk
 from chunkd.files import Files, read_footer
 from chunkd.packs import pack_path
-from chunkd.records import HEADER_BYTES, decode_head, pack_salt
-from chunkd.wire import BLOCK_BYTES
+from chunkd.records import HEADER_BYTES, Record, decode_head, pack_salt
+from chunkd.wire import BLOCK_BYTES, Place
 
 _Fetch = Callable[[int, int, int], Buffer]
 
@@ -36,13 +36,15 @@ class Gone(Mismatch):
 class Handle:
     """An open file. Its last user closes it, by dropping it: reference counts are exact here."""
 
-    __slots__ = ("_disk", "fd", "salt", "table")
+    __slots__ = ("_disk", "fd", "identity", "path", "salt", "table")
 
-    def __init__(self, disk: Disk, fd: int, *, salt: int = 0, table: bytes = b"") -> None:
+    def __init__(self, disk: Disk, fd: int, path: Path, *, salt: int = 0) -> None:
         self._disk = disk
         self.fd = fd
+        self.path = str(path.absolute())
+        self.identity = disk.identity(fd)
         self.salt = salt
-        self.table = table
+        self.table = b""
 
     def __del__(self) -> None:
         self._disk.close(self.fd)
@@ -86,6 +88,27 @@ class Reader:
             self._cache_only = error.errno != errno.EOPNOTSUPP
             return None
 
+    def place(self, shard_id: bytes, entry: Entry, start: int, stop: int) -> Place | None:
+        """Where a shard lies, if its file is open and the page cache seems to have the bytes [start, stop).
+
+        Seems: both ends are looked at. Whoever reads there asks the page cache alone, and asks us if that fails.
+        """
+        handle = self._handle(_key(shard_id, entry))
+        if handle is None or not self._cache_only or start >= stop:
+            return None
+        table, offset = handle.table, 0
+        try:
+            if entry.pack != FILE:
+                head = self._fetch_cached(handle.fd, HEADER_BYTES + table_bytes(entry.length), entry.place)
+                record = _record(head, handle, shard_id, entry)
+                table, offset = record.table, record.body_offset
+            self._fetch_cached(handle.fd, 1, offset + start)
+            self._fetch_cached(handle.fd, 1, offset + stop - 1)
+        except (Mismatch, OSError):
+            # Both are for `cached` and `read` to meet.
+            return None
+        return Place(*handle.identity, handle.path, offset, table)
+
     async def read(self, shard_id: bytes, entry: Entry, start: int, stop: int) -> memoryview:
         """The bytes [start, stop) of a shard that lies where the entry says, by a thread."""
         key = _key(shard_id, entry)
@@ -113,8 +136,10 @@ class Reader:
     def _open(self, shard_id: bytes, entry: Entry) -> Handle:
         if entry.pack != FILE:
             path = pack_path(self._packs, entry.pack)
-            return Handle(self._disk, self._disk.open(path, os.O_RDONLY), salt=pack_salt(self._store_salt, entry.pack))
-        handle = Handle(self._disk, self._disk.open(self._files.path(shard_id, entry.place), os.O_RDONLY))
+            fd = self._disk.open(path, os.O_RDONLY)
+            return Handle(self._disk, fd, path, salt=pack_salt(self._store_salt, entry.pack))
+        path = self._files.path(shard_id, entry.place)
+        handle = Handle(self._disk, self._disk.open(path, os.O_RDONLY), path)
         footer = read_footer(self._disk, handle.fd)
         if footer is None or footer[0].shard_id != shard_id or footer[0].length != entry.length:
             raise Mismatch("its footer does not match")
@@ -133,9 +158,7 @@ class Reader:
         head = HEADER_BYTES + table_bytes(entry.length)
         whole = head + last <= self._small or not first
         data = fetch(handle.fd, head + last if whole else head, entry.place)
-        record = decode_head(data, 0, entry.place, handle.salt)
-        if record is None or not record.is_shard or record.shard_id != shard_id or record.length != entry.length:
-            raise Mismatch("its record's header does not match")
+        record = _record(data, handle, shard_id, entry)
         if whole:
             blocks = memoryview(data)[head + first : head + last]
         else:
@@ -170,6 +193,13 @@ class Reader:
 
 def _key(shard_id: bytes, entry: Entry) -> int | bytes:
     return shard_id if entry.pack == FILE else entry.pack
+
+
+def _record(head: Buffer, handle: Handle, shard_id: bytes, entry: Entry) -> Record:
+    record = decode_head(head, 0, entry.place, handle.salt)
+    if record is None or not record.is_shard or record.shard_id != shard_id or record.length != entry.length:
+        raise Mismatch("its record's header does not match")
+    return record
 
 
 def _verified(blocks: memoryview, table: bytes, first: int, last: int, start: int, stop: int) -> memoryview:

@@ -47,7 +47,7 @@ from chunkd.superblock import (
     save_superblock,
 )
 from chunkd.upkeep import Upkeep
-from chunkd.wire import LIST_ALL, NODE_FULL, NODE_OK, NODE_READ_ONLY, SHARD_ID_BYTES, SHARD_LIVE, SHARD_TRASH
+from chunkd.wire import LIST_ALL, NODE_FULL, NODE_OK, NODE_READ_ONLY, SHARD_ID_BYTES, SHARD_LIVE, SHARD_TRASH, Place
 
 __all__ = [
     "BadChecksum",
@@ -221,6 +221,10 @@ class Shards:
             return None
         crc = crc32c(data)
         return None if stop - start == entry.length and crc != entry.crc else (data, crc, _info(entry))
+
+    def place(self, shard_id: bytes, entry: Entry, start: int, stop: int) -> Place | None:
+        """Where its bytes can be read by whoever verifies them, if the page cache seems to have these; else None."""
+        return self._core.reader.place(shard_id, entry, start, stop)
 
     async def read(self, shard_id: bytes, start: int, stop: int) -> tuple[memoryview, int, ShardInfo]:
         """The bytes [start, stop), their checksum, and what is known of the shard. Verified (law 7)."""

@@ -5,6 +5,7 @@ one writes the other reads. It knows neither how shards are kept nor what they m
 
     PUT    /shards/{id}                    store a shard            GET    /health    (unsigned)
     GET    /shards/{id}  Range: bytes=a-b  read a window of it      GET    /metrics   (unsigned)
+        x-chunkd-place: wanted             ... or, to a gate on the same host, a 303: where it lies
     HEAD   /shards/{id}                    what is known of it
     DELETE /shards/{id}                    to the trash
     POST   /shards/delete                  many ids to the trash
@@ -19,6 +20,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, TypeVar
+from urllib.parse import quote, unquote
 
 # --- limits (law 9) -----------------------------------------------------------------------------------
 
@@ -37,6 +39,8 @@ BLOCK_BYTES = 64 * 1024
 MAX_DELETE_IDS = 4096
 MAX_LIST_LINES = 10_000
 MAX_HEAD_BYTES = 8 * 1024
+MAX_PLACE_BYTES = 8 * 1024
+"""A place that takes more of an answer's head is not told; at 8 bytes a block, the longest shards are like that."""
 MAX_INTERNAL_BODY_BYTES = 16 * 1024
 SIGNATURE_SECONDS = 300
 """How long a gate lets its signature live."""
@@ -51,6 +55,7 @@ LENGTH_HEADER = "x-chunkd-length"
 STATE_HEADER = "x-chunkd-state"
 MORE_HEADER = "x-chunkd-more"
 INCARNATION_HEADER = "x-chunkd-incarnation"
+PLACE_HEADER = "x-chunkd-place"
 
 SHARD_LIVE = "live"
 SHARD_TRASH = "trash"
@@ -236,6 +241,40 @@ def _decode_line(line: str) -> ListedShard:
     if len(words) != 4 or not words[1].isdigit() or words[3] not in (SHARD_LIVE, SHARD_TRASH):
         raise WireError(f"not a line of a list: {line[:100]!r}")
     return ListedShard(parse_shard_id(words[0]), int(words[1]), parse_crc(words[2]), words[3])
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a shard's bytes lie: in which file, from where on, and the crc32c of each of their blocks.
+
+    Whoever reads there verifies every block that it touches (law 7). Device and inode tell whether the file that has
+    this path is the one that was meant: another container may have another.
+    """
+
+    device: int
+    inode: int
+    path: str
+    offset: int
+    table: bytes
+
+    def encode(self) -> str:
+        """The value of the header."""
+        return (
+            f"{self.device}:{self.inode}:{self.offset}:{self.table.hex()}:{quote(self.path, errors='surrogateescape')}"
+        )
+
+    @classmethod
+    def decode(cls, text: str) -> Place:
+        """The reverse."""
+        words = text.split(":", 4)
+        if len(words) != 5 or not all(word.isascii() and word.isdigit() for word in words[:3]):
+            raise WireError("a place reads DEVICE:INODE:OFFSET:CHECKSUMS:PATH")
+        try:
+            table = bytes.fromhex(words[3])
+        except ValueError as error:
+            raise WireError("checksums are hex digits") from error
+        path = unquote(words[4], errors="surrogateescape")
+        return cls(int(words[0]), int(words[1]), path, int(words[2]), table)
 
 
 # --- joining and heartbeats ---------------------------------------------------------------------------

@@ -60,6 +60,7 @@ class Connection(asyncio.BufferedProtocol):
         "_used",
         "_view",
         "future",
+        "is_local",
         "transport",
     )
 
@@ -73,6 +74,7 @@ class Connection(asyncio.BufferedProtocol):
         self._on_free = on_free
         self._on_lost = on_lost
         self.transport: asyncio.Transport | None = None
+        self.is_local = False
         self.future: asyncio.Future[Answer] | None = None
         self._head = bytearray(HEAD_BYTES)
         self._head_view = memoryview(self._head)

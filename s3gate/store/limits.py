@@ -20,6 +20,17 @@ WINDOW_ROWS = 2
 """Rows that a download reads ahead at a time: a shard's pieces of them come in one answer, if it may be that long."""
 READ_AHEAD_WINDOWS = 2
 """Such windows that it has under way beyond the one that it is sending."""
+LENT_PIECE_BYTES = 576 * 1024
+"""What is read at a time of shards that were lent: three pieces of a MiB that was cut in six. What is more does not
+stay in the processor's caches until it is sent."""
+LENT_SHARDS = 8192
+"""Shards that one node has lent, at most."""
+LENT_FILES = 32
+"""Files of one node that are held open for them."""
+LOOK_TICKS = 5
+"""How often it is looked, in seconds, whether a node has deleted one of these."""
+PAUSE_TICKS = 60
+"""For how long nothing is borrowed from a node, in seconds, after a file of it could not be opened."""
 REQUEST_ATTEMPTS = 4
 """How often a request is sent again because its connection was an old one or the node has been started again."""
 READ_ATTEMPTS = 3

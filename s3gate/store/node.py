@@ -23,12 +23,15 @@ from s3gate.store.limits import (
     REQUEST_ATTEMPTS,
     StoreLimits,
 )
+from s3gate.store.loans import Loan, Loans
 from s3gate.store.pool import Pool
 
 CRC = wire.CRC_HEADER.encode()
 LENGTH = wire.LENGTH_HEADER.encode()
 STATE = wire.STATE_HEADER.encode()
 INCARNATION = wire.INCARNATION_HEADER.encode()
+PLACE = wire.PLACE_HEADER.encode()
+PLACE_WANTED = f"{wire.PLACE_HEADER}: wanted\r\n"
 HEALTH = b"GET /health HTTP/1.1\r\nhost: chunkd\r\n\r\n"
 
 
@@ -48,6 +51,7 @@ class Node:
         self.incarnation = view.incarnation
         self.failed = False
         self.refused_until = 0.0
+        self.loans = Loans()
         self._key = key
         self._hex = view.node_id.hex()
         self._clock = clock
@@ -72,13 +76,15 @@ class Node:
         return self._pool.under_way
 
     def tick(self) -> None:
-        """Once a second: breaks off what makes no progress."""
+        """Once a second: breaks off what makes no progress, and looks after what was lent."""
         self._pool.tick()
+        self.loans.tick()
 
     def fail(self) -> None:
         """Marks the node as failed until it answers a probe."""
         if not self.failed and not self._pool.closed:
             self.failed = True
+            self.loans.clear()
             self._probe = self._loop.create_task(self._probe_until_well())
             self._changed()
 
@@ -98,6 +104,7 @@ class Node:
     async def close(self) -> None:
         """Closes every connection and ends the probe."""
         self._pool.close()
+        self.loans.clear()
         if self._probe is not None:
             self._probe.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -129,6 +136,7 @@ class Node:
     def _doubt(self) -> None:
         """It may have been started again."""
         self._unsure = True
+        self.loans.clear()
 
     # --- requests -------------------------------------------------------------------------------------
 
@@ -226,15 +234,28 @@ class Node:
             raise NodeRefused(f"node {self._hex} takes no writes")
         raise NodeFailed(f"node {self._hex} did not store what it was sent: {status}")
 
-    def start_get(self, connection: Connection, shard_id: bytes, window: str) -> asyncio.Future[Answer]:
-        """Asks for a shard or, with a `window` from `range_line`, for some of its bytes."""
-        return connection.start((self.head("GET", wire.shard_path(shard_id), extra=window),))
+    def start_get(
+        self, connection: Connection, shard_id: bytes, window: str, borrow: bool = False
+    ) -> asyncio.Future[Answer]:
+        """Asks for a shard or, with a `window` from `range_line`, for some of its bytes. With `borrow` a node on
+        this host may answer where they lie."""
+        extra = window + PLACE_WANTED if borrow and connection.is_local and self.loans.wanted else window
+        return connection.start((self.head("GET", wire.shard_path(shard_id), extra=extra),))
 
     async def finish_get(
-        self, connection: Connection, future: asyncio.Future[Answer], shard_id: bytes, window: str, length: int
-    ) -> bytes | bytearray:
-        """The bytes asked for, verified (law 7)."""
+        self,
+        connection: Connection,
+        future: asyncio.Future[Answer],
+        shard_id: bytes,
+        window: str,
+        length: int,
+        shard_length: int,
+    ) -> bytes | bytearray | Loan:
+        """The bytes asked for, verified (law 7), or a loan of the shard they belong to."""
         answer = await self.settle(connection, future)
+        if answer is not None and answer.status == 303:
+            loan = self.loans.accept(shard_id, answer.headers.get(PLACE, b"").decode("latin-1"), shard_length)
+            return loan or await self.get(shard_id, window, length)
         data = None if answer is None else self._checked(answer, shard_id, length)
         return await self.get(shard_id, window, length) if data is None else data
 

@@ -137,6 +137,7 @@ class Pool:
                 transport, connection = await loop.create_unix_connection(self._new, view.socket)
                 raw = transport.get_extra_info("socket")
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNIX_BUFFER_BYTES)
+                connection.is_local = True
                 return connection
         host, _, port = view.address.rpartition(":")
         return (await loop.create_connection(self._new, host.strip("[]"), int(port)))[1]

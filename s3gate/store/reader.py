@@ -6,7 +6,7 @@ them only while it holds none, so that slow ones cannot block each other, and re
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import NamedTuple
 
 from chunkd.wire import MAX_READ_BYTES
@@ -19,7 +19,14 @@ from s3gate.store.cache import ShardCache
 from s3gate.store.connection import Answer, Connection
 from s3gate.store.errors import NodeFailed, StoreError, StoreUnavailable
 from s3gate.store.fleet import Fleet
-from s3gate.store.limits import CACHED_SHARD_BYTES, READ_AHEAD_WINDOWS, WINDOW_ROWS, StoreLimits
+from s3gate.store.limits import (
+    CACHED_SHARD_BYTES,
+    LENT_PIECE_BYTES,
+    READ_AHEAD_WINDOWS,
+    WINDOW_ROWS,
+    StoreLimits,
+)
+from s3gate.store.loans import Loan
 from s3gate.store.node import Node, range_line
 
 Data = bytes | bytearray | memoryview
@@ -53,13 +60,19 @@ class _Window(NamedTuple):
 
 
 class _Asked(NamedTuple):
-    """A GET that may be under way: without a connection it is still to be made."""
+    """A GET that may be under way: without a connection it is still to be made, unless there is a loan."""
 
     ask: Ask
     node: Node | None
     connection: Connection | None
     future: asyncio.Future[Answer] | None
     window: str
+    loan: Loan | None = None
+
+    @property
+    def is_returned(self) -> bool:
+        """Whether there was a loan that did not have the bytes."""
+        return self.node is not None and self.future is None and self.loan is None
 
 
 class Reader:
@@ -114,11 +127,11 @@ class Reader:
     async def _finish_cached(self, asked: _Asked) -> Data:
         ask = asked.ask
         if not self._is_cacheable(ask):
-            return await self._finish(asked)
+            return await self._whole(asked)
         data = self.cache.get(ask.shard_id)
         if data is None:
             whole = asked._replace(ask=ask._replace(start=0, stop=ask.length))
-            data = bytes(await self._finish(whole))
+            data = bytes(await self._whole(whole))
             self.cache.put(ask.shard_id, data)
         return data[ask.start : ask.stop]
 
@@ -133,6 +146,7 @@ class Reader:
         """The bytes [start, stop) of a part of `length` bytes, in pieces, in order."""
         layout = self._layout(layout_id)
         ahead: deque[tuple[_Window, list[_Asked]]] = deque()
+        trusting = True
         try:
             while start < stop or ahead:
                 while start < stop and len(ahead) <= READ_AHEAD_WINDOWS:
@@ -145,41 +159,84 @@ class Reader:
                     start += window.size
                     ahead.append((window, []))
                     for ask in window.asks:
-                        ahead[-1][1].append(await self._start(ask))
+                        ahead[-1][1].append(await self._start(ask, probe=not trusting, borrow=trusting))
                 window, asked = ahead[0]
                 answers: dict[int, Data] = {}
-                for number, first, last in window.takes:
+                at = 0
+                while at < len(window.takes):
+                    lent, taken = _lent(window.takes, at, asked)
+                    if lent is not None:
+                        at += taken
+                        yield lent
+                        continue
+                    number, first, last = window.takes[at]
                     ask = window.asks[number]
                     data = answers.get(number)
                     if data is None:
-                        data = answers[number] = await self._finish(asked[number])
+                        if trusting and asked[number].is_returned:
+                            trusting = False
+                            await self._doubt(ahead)
+                        found = await self._finish(asked[number])
+                        if isinstance(found, Loan):
+                            asked[number] = asked[number]._replace(loan=found)
+                            continue
+                        data = answers[number] = found
+                    at += 1
                     yield data if last - first == len(data) else memoryview(data)[first - ask.start : last - ask.start]
                 self._budget.release(ahead.popleft()[0].size)
+                if ahead and not answers:
+                    # Nothing had to be waited for: others have their turn.
+                    await asyncio.sleep(0)
         finally:
             for window, asked in ahead:
                 _give_up(asked)
                 self._budget.release(window.size)
 
-    async def _start(self, ask: Ask, wanted: Ask | None = None) -> _Asked:
-        """Sends a GET if its node can be reached at once; what cannot be sent is dealt with by `_finish`."""
+    async def _doubt(self, ahead: Iterable[tuple[_Window, list[_Asked]]]) -> None:
+        """A loan was not good for its bytes: asks for all at once that may not be to be had by loans either."""
+        for _, row in ahead:
+            for number, asked in enumerate(row):
+                if asked.loan is not None or asked.is_returned:
+                    row[number] = await self._start(asked.ask, borrow=False)
+
+    async def _start(self, ask: Ask, wanted: Ask | None = None, *, probe: bool = True, borrow: bool = True) -> _Asked:
+        """Sends a GET if its node can be reached at once and has not lent the shard; what cannot be sent is dealt with
+        by `_finish`. With `probe` a loan is looked at first; with `borrow` one is asked for."""
         window = "" if ask.stop - ask.start == ask.length else range_line(ask.start, ask.stop)
         node = self._fleet.nodes.get(ask.node_id)
         if node is not None and not node.failed:
+            loan = node.loans.get(ask.shard_id)
+            if loan is not None and not (probe and not loan.seems_cached(ask.start, ask.stop)):
+                return _Asked(wanted or ask, node, None, None, window, loan)
             try:
                 connection = node.take() or await node.connect()
-                future = node.start_get(connection, ask.shard_id, window)
+                borrow = borrow and loan is None and ask.length > CACHED_SHARD_BYTES
+                future = node.start_get(connection, ask.shard_id, window, borrow)
                 return _Asked(wanted or ask, node, connection, future, window)
             except NodeFailed:
                 pass
         return _Asked(wanted or ask, None, None, None, window)
 
-    async def _finish(self, asked: _Asked) -> Data:
-        """The bytes; asks again for as long as the limit allows when the node cannot be reached or breaks off."""
-        ask, node, connection, future, window = asked
+    async def _whole(self, asked: _Asked) -> Data:
+        """The bytes, wherever they lie."""
+        found = asked.loan or await self._finish(asked)
+        if not isinstance(found, Loan):
+            return found
+        ask = asked.ask
+        data = found.read(ask.start, ask.stop)
+        if data is not None:
+            return data
+        _return(asked)
+        return await self._ask_again(ask, asked.window, ask.stop - ask.start)
+
+    async def _finish(self, asked: _Asked) -> Data | Loan:
+        """The bytes or a loan; asks again for as long as the limit allows when the node cannot be reached or breaks
+        off."""
+        ask, node, connection, future, window, _ = asked
         length = ask.stop - ask.start
         if node is not None and connection is not None and future is not None:
             try:
-                return await node.finish_get(connection, future, ask.shard_id, window, length)
+                return await node.finish_get(connection, future, ask.shard_id, window, length, ask.length)
             except NodeFailed:
                 pass
         return await self._ask_again(ask, window, length)
@@ -241,6 +298,39 @@ def _extent(extents: Extents, index: int) -> Extent:
     if isinstance(extents, bytes):
         return unpack(extents[index * EXTENT_BYTES : (index + 1) * EXTENT_BYTES])[0]
     return extents[index]
+
+
+def _lent(takes: list[_Take], at: int, asked: list[_Asked]) -> tuple[memoryview | None, int]:
+    """What the takes from `at` on bring as far as their shards are lent, as one piece, and how many these are."""
+    size, end = 0, at
+    for number, first, last in takes[at:]:
+        loan = asked[number].loan
+        if loan is None or not loan.is_whole_blocks(first, last) or (size and size + last - first > LENT_PIECE_BYTES):
+            break
+        size += last - first
+        end += 1
+    if end == at:
+        number, first, last = takes[at]
+        loan = asked[number].loan
+        data = None if loan is None else loan.read(first, last)
+        if data is None and loan is not None:
+            asked[number] = _return(asked[number])
+        return data, 1
+    view, done = memoryview(bytearray(size)), 0
+    for taken, (number, first, last) in enumerate(takes[at:end]):
+        loan = asked[number].loan
+        if loan is None or not loan.fill(view[done : done + last - first], first):
+            asked[number] = _return(asked[number])
+            return view[:done] or None, taken
+        done += last - first
+    return view, end - at
+
+
+def _return(asked: _Asked) -> _Asked:
+    """Without the loan, which does not have the bytes: what is left is to ask for them."""
+    if asked.node is not None:
+        asked.node.loans.drop(asked.ask.shard_id)
+    return asked._replace(connection=None, future=None, loan=None)
 
 
 def _give_up(row: list[_Asked]) -> None:

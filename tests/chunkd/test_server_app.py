@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -119,6 +120,20 @@ async def node(make_node: Callable[..., Node]) -> Node:
     return made
 
 
+def check_place(place: wire.Place, body: bytes) -> None:
+    path = Path(place.path)
+    assert (place.device, place.inode) == (path.stat().st_dev, path.stat().st_ino)
+    assert path.read_bytes()[place.offset : place.offset + len(body)] == body
+
+
+def drop_from_memory(path: str) -> None:
+    """Out of the page cache."""
+    fd = os.open(path, os.O_RDONLY)
+    os.fsync(fd)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(fd)
+
+
 def content(size: int) -> bytes:
     return bytes(bytearray(i * 7 & 255 for i in range(997)) * (size // 997 + 1))[:size]
 
@@ -180,6 +195,25 @@ async def test_ranges(node: Node) -> None:
     for window in ("bytes=5-", "bytes=-5", "bytes=5-4", "bytes=0-1,3-4", "bits=0-1", "bytes=a-b", "bytes=01-2"):
         assert (await node.get(ID, window)).status == 400
     assert (await node.get(ID, "bytes=200000-200000")).status == 416
+
+
+@pytest.mark.parametrize("size", [1, 200_000, LARGE])
+async def test_a_place_is_told_instead_of_what_is_in_memory(node: Node, size: int) -> None:
+    """Whoever reads there finds the bytes, and the checksum of each of their blocks."""
+    body = content(size)
+    await node.put(ID, body)
+    wanted = f"range: bytes=0-{min(size, 1000) - 1}\r\n{wire.PLACE_HEADER}: wanted\r\n"
+    raw = node.head("GET", wire.shard_path(ID), extra=wanted)
+    first = await node.ask(raw)  # its file is not open yet
+    assert (first.status, first.body) == (206, body[:1000])
+    told = await node.ask(raw)
+    assert (told.status, told.body) == (303, b"")
+    place = wire.Place.decode(told.headers[wire.PLACE_HEADER])
+    check_place(place, body)
+    blocks = [body[at : at + wire.BLOCK_BYTES] for at in range(0, size, wire.BLOCK_BYTES)]
+    assert place.table == b"".join(crc32c(block).to_bytes(4, "little") for block in blocks)
+    drop_from_memory(place.path)
+    assert (await node.ask(raw)).status == 206  # it has to be read from the disk, which is for the node to do
 
 
 async def test_trash_is_readable_and_says_so(node: Node) -> None:

@@ -139,3 +139,16 @@ def test_shard_ids_are_strict(text: str) -> None:
     with pytest.raises(wire.WireError):
         wire.parse_shard_id(text)
     assert wire.parse_shard_id("0a" * 17) == b"\n" * 17
+
+
+def test_places_round_trip() -> None:
+    place = wire.Place(65024, 77, "/data/a:b c\u00e4\udcff/packs/1", 4096, bytes(range(8)))
+    text = place.encode()
+    assert text.isascii() and " " not in text
+    assert wire.Place.decode(text) == place
+
+
+@pytest.mark.parametrize("text", ["", "1:2:3:00", "x:2:3:00:/p", "1:-2:3:00:/p", "1:2:3:0:/p", "1:2:3:zz:/p"])
+def test_malformed_places_are_refused(text: str) -> None:
+    with pytest.raises(wire.WireError):
+        wire.Place.decode(text)

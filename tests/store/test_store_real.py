@@ -6,6 +6,9 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from s3gate.geometry.extents import unpack
 from s3gate.geometry.ids import IdSource, new_session_id
@@ -13,8 +16,9 @@ from s3gate.geometry.placement import Group
 from s3gate.geometry.plan import plan_groups
 from s3gate.geometry.stripe import make_layout
 from s3gate.store.budget import Budget
-from s3gate.store.errors import WriteFailed
+from s3gate.store.errors import ShardCorrupt, WriteFailed
 from s3gate.store.limits import StoreLimits
+from s3gate.store.node import Node
 from s3gate.store.store import Store
 from s3gate.store.writer import Written
 from tests.store.fake_chunkd import KEY
@@ -69,6 +73,110 @@ async def test_bytes_go_there_and_back(tmp_path: Path) -> None:
             assert middle == data[length // 3 : length // 2]
             if length <= LAYOUT.row_bytes:
                 assert await real.store.read_small(1, written.extents, length, 0, length) == data
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The statuses of what nodes answered to GETs."""
+    statuses: list[int] = []
+    settle = Node.settle
+
+    async def noting(self: Node, *given: Any) -> Any:
+        answer = await settle(self, *given)
+        statuses.append(answer.status if answer is not None else 0)
+        return answer
+
+    monkeypatch.setattr(Node, "settle", noting)
+    return statuses
+
+
+def drop_from_memory(path: Path) -> None:
+    """Out of the page cache."""
+    fd = os.open(path, os.O_RDONLY)
+    os.fsync(fd)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(fd)
+
+
+def flip(path: Path, piece: bytes) -> None:
+    """Damages a file that holds these bytes."""
+    at = path.read_bytes().find(piece)
+    if at >= 0:
+        with open(path, "r+b") as file:
+            file.seek(at)
+            file.write(bytes([piece[0] ^ 1]))
+
+
+def files_of(nodes: list[RealChunkd]) -> list[Path]:
+    """The files that hold shards."""
+    return [
+        path
+        for node in nodes
+        for room in ("packs", "files")
+        for path in (node.directory / room).rglob("*")
+        if path.is_file()
+    ]
+
+
+async def test_nodes_on_this_host_lend_what_is_in_memory(tmp_path: Path, sent: list[int]) -> None:
+    length = 70 * MIB + 12_345
+    async with real_store(tmp_path, 6, unix=True) as real:
+        data = os.urandom(length)
+        written = await real.write(data)
+        assert await real.read(written, length) == data
+        assert await real.read(written, length) == data
+        sent.clear()
+        assert await real.read(written, length) == data
+        for start, stop in ((0, 1), (MIB - 5, 9 * MIB + 7), (63 * MIB - 1, 63 * MIB + 1), (length - 3 * MIB, length)):
+            assert await real.read(written, length, start, stop) == data[start:stop]
+        assert sent == []
+        # What is not in memory is for the nodes to read, for all pieces at once.
+        for path in files_of(real.nodes):
+            drop_from_memory(path)
+        assert await real.read(written, length, 0, 20 * MIB) == data[: 20 * MIB]
+        assert set(sent) == {206}
+
+
+async def test_damage_to_what_was_lent_is_never_served(tmp_path: Path) -> None:
+    async with real_store(tmp_path, 6, unix=True) as real:
+        data = os.urandom(MIB)
+        written = await real.write(data)
+        for _ in range(2):
+            assert await real.read(written, MIB) == data
+        for path in files_of(real.nodes):
+            flip(path, data[500_000:500_064])
+        with pytest.raises(ShardCorrupt):
+            await real.read(written, MIB)
+
+
+async def test_a_node_that_has_gone_lends_nothing(tmp_path: Path) -> None:
+    async with real_store(tmp_path, 6, unix=True) as real:
+        data = os.urandom(MIB)
+        written = await real.write(data)
+        for _ in range(2):
+            assert await real.read(written, MIB) == data
+        shards = places(real, written)
+        assert all(real.store.fleet.nodes[node].loans.get(shard) for node, shard in shards)
+        for node in real.nodes:
+            await node.kill()
+        await asyncio.sleep(0.5)
+        assert not any(real.store.fleet.nodes[node].loans.get(shard) for node, shard in shards)
+
+
+def places(real: Real, written: Written) -> list[tuple[bytes, bytes]]:
+    extent = unpack(written.extents)[0]
+    group = next(group for group in real.groups if group.group_id == extent.group_id)
+    return [(node_id, extent.segment_id + bytes([slot])) for slot, node_id in enumerate(group.nodes)]
+
+
+async def test_far_nodes_are_asked_for_bytes(tmp_path: Path, sent: list[int]) -> None:
+    async with real_store(tmp_path, 6, unix=False) as real:
+        data = os.urandom(MIB)
+        written = await real.write(data)
+        sent.clear()
+        for _ in range(3):
+            assert await real.read(written, MIB) == data
+        assert sent == [200] * 18
 
 
 async def test_shards_are_listed_and_trashed(tmp_path: Path) -> None:
