@@ -44,6 +44,7 @@ MAKE_MAIN = Statement(
 )
 _IDENTITY: Final = "SELECT account_id, kind, name, identity_id, path, document, created_at FROM identity "
 FIND = Statement("identity_find", _IDENTITY + "WHERE account_id = $1 AND kind = $2 AND folded = $3", TEXT, TEXT, TEXT)
+FIND_BY_ID = Statement("identity_find_by_id", _IDENTITY + "WHERE identity_id = $1", TEXT)
 LIST = Statement(
     "identity_list",
     _IDENTITY + "WHERE account_id = $1 AND kind = $2 AND folded > $4 AND starts_with(path, $3) "
@@ -173,6 +174,11 @@ class IdentityTables:
     async def find(self, account_id: str, kind: str, folded: str) -> IdentityRow | None:
         """An identity by its name in lower case."""
         rows = await self._pool.repeat(FIND, account_id, kind, folded) if _storable(folded) else []
+        return IdentityRow._make(rows[0]) if rows else None
+
+    async def find_by_id(self, identity_id: str) -> IdentityRow | None:
+        """An identity by its unique id, of any account. Not for what is asked often: there is no index."""
+        rows = await self._pool.repeat(FIND_BY_ID, identity_id)
         return IdentityRow._make(rows[0]) if rows else None
 
     async def below(self, account_id: str, kind: str, path: str, after: str, limit: int) -> list[IdentityRow]:

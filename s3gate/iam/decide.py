@@ -19,7 +19,7 @@ from s3gate.iam.acl import ON_BUCKET, ON_OBJECT, WRITE, Acl
 from s3gate.iam.actions import Ask, ask_to_list
 from s3gate.iam.context import Facts
 from s3gate.iam.evaluate import NOTHING_ALLOWS, Asked, Decision, Verdict, evaluate
-from s3gate.iam.policy import parse
+from s3gate.iam.kept import parse_kept
 from s3gate.iam.principal import Principal
 from s3gate.iam.public import is_public
 from s3gate.iam.statement import Named, Policy
@@ -91,7 +91,7 @@ def bucket_access(name: str, owner: str, settings: Mapping[str, bytes]) -> Bucke
 def _bucket_access(
     name: str, owner: str, policy: bytes | None, acl: bytes | None, ownership: bytes | None, block: bytes | None
 ) -> BucketAccess:
-    read = None if policy is None else parse(policy, "bucket", name)
+    read = None if policy is None else parse_kept(policy, "bucket", name)
     return BucketAccess(
         owner,
         read,

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, NoReturn
 from s3gate.iam import vocabulary
 from s3gate.iam.conditions import Condition, compile_condition, split_operator
 from s3gate.iam.patterns import Glob, Template, glob, has_wildcard, template, wild
-from s3gate.iam.principal import is_principal_arn
+from s3gate.iam.principal import is_principal_arn, is_unique_id
 from s3gate.iam.statement import Names, Policy, Principals, Statement, account_of, keys_of
 from s3gate.s3.errors import S3Error
 
@@ -38,8 +38,6 @@ _ELEMENTS = frozenset(
 _ACTION = re.compile(r"\*|[a-zA-Z0-9-]+:[a-zA-Z0-9*?]+").fullmatch
 _IDENTITY_SID = re.compile(r"[a-zA-Z0-9]*").fullmatch
 _CANONICAL_ID = re.compile(r"[0-9a-f]{64}").fullmatch
-_UNIQUE_ID = re.compile(r"A(IDA|ROA)[A-Z0-9]{12,28}").fullmatch
-"""What AWS shows in place of a principal that was deleted."""
 _KEY = re.compile(r"[a-zA-Z0-9./_-]+:[^\s]+").fullmatch
 
 
@@ -241,7 +239,7 @@ class _Reader:
                     everybody = True
                 elif kind == "AWS" and account_of(each):
                     accounts.add(account_of(each))
-                elif kind == "AWS" and (is_principal_arn(each) or _UNIQUE_ID(each)):
+                elif kind == "AWS" and (is_principal_arn(each) or is_unique_id(each)):
                     arns.add(each)
                 elif kind == "CanonicalUser" and _CANONICAL_ID(each):
                     canonical_ids.add(each)

@@ -15,6 +15,7 @@ _ENTITY_ARN = re.compile(
     r"arn:aws:iam::[0-9]{12}:(root|user/[\x21-\x7e]+|role/[\x21-\x7e]+)"
     r"|arn:aws:sts::[0-9]{12}:(assumed-role|federated-user)/[\x21-\x7e]+"
 ).fullmatch
+_UNIQUE_ID = re.compile(r"A(IDA|ROA)[A-Z0-9]{12,28}").fullmatch
 
 
 class Kind(Enum):
@@ -28,7 +29,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """One who asks. `arn` is a session's own ARN; `role_arn` that of the role it was assumed from."""
+    """One who asks. `arn` is a session's own ARN; `role_arn` and `role_id` are of the role it was assumed from."""
 
     kind: Kind
     account_id: str
@@ -39,6 +40,7 @@ class Principal:
     name: str = ""
     """Of a user, which aws:username says; a session's name is in its ARN."""
     role_arn: str = ""
+    role_id: str = ""
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
@@ -96,6 +98,7 @@ def role_session(
         f"arn:aws:sts::{account_id}:assumed-role/{role_name}/{session_name}",
         f"{role_id}:{session_name}",
         role_arn=role_arn(account_id, role_name, path),
+        role_id=role_id,
         tags=tags or {},
     )
 
@@ -115,6 +118,11 @@ def role_arn(account_id: str, name: str, path: str = "/") -> str:
 def is_principal_arn(text: str) -> bool:
     """Whether a policy may name somebody so. There are no wildcards in the names of principals."""
     return _ENTITY_ARN(text) is not None and "*" not in text and "?" not in text
+
+
+def is_unique_id(text: str) -> bool:
+    """Whether it is the id of a user or role, which AWS shows in place of one that was deleted."""
+    return _UNIQUE_ID(text) is not None
 
 
 def parse_arn(arn: str) -> tuple[str, str, str, str]:

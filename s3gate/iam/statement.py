@@ -34,6 +34,7 @@ class Principals:
 
     everybody: bool = False
     arns: frozenset[str] = frozenset()
+    """Of users, roles and sessions, or their unique ids: see kept.py."""
     accounts: frozenset[str] = frozenset()
     canonical_ids: frozenset[str] = frozenset()
     others: frozenset[str] = frozenset()
@@ -47,7 +48,7 @@ class Principals:
             return Named.ROLE if who.kind is Kind.ROLE_SESSION else Named.EXACTLY
         if who.is_anonymous:
             return Named.NOT
-        if who.role_arn in self.arns:
+        if self._role(who):
             return Named.ROLE
         if who.account_id in self.accounts or who.canonical_id in self.canonical_ids:
             return Named.EXACTLY if who.is_root else Named.ACCOUNT
@@ -56,12 +57,17 @@ class Principals:
     def spares(self, who: Principal) -> bool:
         """Whether NotPrincipal leaves this one alone: listed in person, or as a session's role. The account's entry
         is its root and nobody else."""
-        if self.everybody or self._exactly(who, "") or who.role_arn in self.arns:
+        if self.everybody or self._exactly(who, "") or self._role(who):
             return True
         return who.is_root and (who.account_id in self.accounts or who.canonical_id in self.canonical_ids)
 
     def _exactly(self, who: Principal, federated: str) -> bool:
-        return (who.arn != "" and who.arn in self.arns) or (federated != "" and f"Federated:{federated}" in self.others)
+        if who.arn in self.arns or who.user_id in self.arns:
+            return True
+        return federated != "" and f"Federated:{federated}" in self.others
+
+    def _role(self, who: Principal) -> bool:
+        return who.role_arn in self.arns or who.role_id in self.arns
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,16 @@ from typing import Any, Final
 
 from s3gate.catalog import identity_changes as changes
 from s3gate.catalog.identity_rows import ATTACHED, BOUNDARY, ROLE, IdentityRow, LinkRow, fold
+from s3gate.iam.kept import parse_kept
 from s3gate.iam.policy import parse
+from s3gate.iam.statement import Policy
 from s3gate.iam_api import entities
 from s3gate.iam_api.boundaries import wanted_boundary
 from s3gate.iam_api.errors import conflict, exists, refusal
 from s3gate.iam_api.query import Answer, Query
 from s3gate.iam_api.quotas import TRUST_CHARACTERS, check_quota
 from s3gate.identity.documents import changed, said, written
-from s3gate.identity.existence import unknown_principal
+from s3gate.identity.existence import UnknownPrincipal, as_kept, as_shown
 from s3gate.identity.naming import new_identity_id
 
 LEAST_SECONDS: Final = 3600
@@ -26,25 +28,30 @@ def session_seconds(row: IdentityRow) -> int:
     return int(said(row).get("session_seconds", LEAST_SECONDS))
 
 
-def trust_of(row: IdentityRow) -> str:
-    """The trust policy, as it was given."""
-    return str(said(row)["trust"])
+def trust_of(row: IdentityRow) -> Policy:
+    """The trust policy."""
+    return parse_kept(_kept_trust(row), "trust")
+
+
+def _kept_trust(row: IdentityRow) -> bytes:
+    return str(said(row)["trust"]).encode()
 
 
 async def _trust(query: Query, parameter: str) -> str:
     document = query.parameters.text(parameter, 131072)
-    unknown = await unknown_principal(query.identities, parse(document, "trust", limit=TRUST_CHARACTERS))
-    if unknown is not None:
-        listed = ":".join(map(json.dumps, unknown))
-        raise refusal("MalformedPolicyDocument", f"Invalid principal in policy: {listed}")
-    return document
+    try:
+        policy = parse(document, "trust", limit=TRUST_CHARACTERS)
+        return (await as_kept(query.identities, document.encode(), policy)).decode()
+    except UnknownPrincipal as unknown:
+        listed = ":".join(map(json.dumps, (unknown.listed_as, unknown.name)))
+        raise refusal("MalformedPolicyDocument", f"Invalid principal in policy: {listed}") from None
 
 
-def _shown(row: IdentityRow, boundary: str = "", *, whole: bool = True) -> dict[str, Any]:
+async def _shown(query: Query, row: IdentityRow, boundary: str = "", *, whole: bool = True) -> dict[str, Any]:
     words = said(row)
     return {
         **entities.shown(row, boundary, tags=whole),
-        "AssumeRolePolicyDocument": entities.shown_document(trust_of(row)),
+        "AssumeRolePolicyDocument": entities.shown_document(await as_shown(query.identities, _kept_trust(row))),
         "Description": words.get("description"),
         "MaxSessionDuration": session_seconds(row),
     }
@@ -66,17 +73,17 @@ async def create_role(query: Query) -> Answer:
     query.steps += changes.put_identity(row)
     if boundary:
         query.steps += changes.put_link(LinkRow(row.account_id, ROLE, row.folded, BOUNDARY, boundary))
-    return {"Role": _shown(row, boundary)}
+    return {"Role": await _shown(query, row, boundary)}
 
 
 async def get_role(query: Query) -> Answer:
     row = await entities.named(query, ROLE)
-    return {"Role": {**_shown(row, await entities.boundary_of(query, row)), "RoleLastUsed": {}}}
+    return {"Role": {**await _shown(query, row, await entities.boundary_of(query, row)), "RoleLastUsed": {}}}
 
 
 async def list_roles(query: Query) -> Answer:
     rows, rest = await entities.listed(query, ROLE)
-    return {"Roles": [_shown(row, whole=False) for row in rows], **rest}
+    return {"Roles": [await _shown(query, row, whole=False) for row in rows], **rest}
 
 
 async def update_role(query: Query) -> Answer:
@@ -93,7 +100,7 @@ async def update_role_description(query: Query) -> Answer:
     row = await entities.named(query, ROLE)
     new = changed(row, description=query.parameters.text("Description", 1000, 0))
     query.steps += changes.put_identity(new)
-    return {"Role": _shown(new, await entities.boundary_of(query, row))}
+    return {"Role": await _shown(query, new, await entities.boundary_of(query, row))}
 
 
 async def update_assume_role_policy(query: Query) -> Answer:

@@ -127,7 +127,7 @@ async def trusted_role(query: Query, arn: str) -> IdentityRow:
         allowed = False
         if role is not None:
             values = keys_of(query.identity, query.circumstances, words)
-            trust = parse(trust_of(role), "trust", limit=len(trust_of(role)))
+            trust = trust_of(role)
             same = role.account_id == principal.account_id
             allowed = is_trusted(query.identity, trust, action, arn, same, values)
         if not allowed or role is None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 from s3gate.catalog.identity_rows import PROVIDER, IdentityRow, fold
-from s3gate.iam.policy import parse
 from s3gate.iam.principal import role_session
 from s3gate.iam_api import tokens
 from s3gate.iam_api.authorise import is_trusted, keys_of
@@ -121,7 +120,7 @@ def _check_trust(
         f"{provider.name}:oaud": token.audiences(),
     }
     values = keys_of(query.identity, query.circumstances, words)
-    trust = parse(trust_of(role), "trust", limit=len(trust_of(role)))
+    trust = trust_of(role)
     for action in (_ACTION, _TAG_ACTION) if tags.named else (_ACTION,):
         if not is_trusted(query.identity, trust, action, arn_of(role), False, values, arn_of(provider)):
             raise _not_authorised(action)
