@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from s3gate.iam.principal import Kind, Principal
+from s3gate.iam.principal import Principal
 from s3gate.iam.statement import Named
 from s3gate.s3.errors import S3Error, invalid_argument
 from s3gate.s3.request import Headers
@@ -109,7 +109,7 @@ class Acl:
                 continue
             if grantee in PUBLIC_GROUPS:
                 if not ignore_public and (grantee == ALL_USERS or not who.is_anonymous):
-                    best = max(best, Named.ROLE if who.kind is Kind.ROLE_SESSION else Named.EXACTLY)
+                    best = max(best, Named.ROLE if who.is_limited else Named.EXACTLY)
             elif grantee == who.canonical_id:
                 best = max(best, _of_account(who))
         return best

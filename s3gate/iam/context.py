@@ -225,6 +225,8 @@ _ONE: dict[str, Callable[[Facts], str | None]] = {
     "aws:principalarn": _of_principal("entity_arn"),
     "aws:principalaccount": _of_principal("account_id"),
     "aws:principaltype": lambda facts: facts.principal.kind.value,
+    "aws:sourceidentity": _of_principal("source_identity"),
+    "aws:federatedprovider": _of_principal("provider"),
     "aws:principalisawsservice": lambda facts: "false",
     "aws:viaawsservice": lambda facts: "false",
     "aws:resourceaccount": lambda facts: facts.owner_account or None,

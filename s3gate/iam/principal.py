@@ -25,11 +25,13 @@ class Kind(Enum):
     ROOT = "Account"
     USER = "User"
     ROLE_SESSION = "AssumedRole"
+    FEDERATED_USER = "FederatedUser"
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """One who asks. `arn` is a session's own ARN; `role_arn` and `role_id` are of the role it was assumed from."""
+    """One who asks. `arn` is a session's own ARN; `role_arn` and `role_id` are of the role it was assumed from,
+    or of the user that stands behind a federated one."""
 
     kind: Kind
     account_id: str
@@ -41,6 +43,10 @@ class Principal:
     """Of a user, which aws:username says; a session's name is in its ARN."""
     role_arn: str = ""
     role_id: str = ""
+    source_identity: str = ""
+    """What a role's session says of who is behind it; later sessions inherit it."""
+    provider: str = ""
+    """The ARN of the identity provider that vouched for a role's session."""
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
@@ -55,7 +61,12 @@ class Principal:
     @property
     def entity_arn(self) -> str:
         """What aws:PrincipalArn says: of a session, its role."""
-        return self.role_arn or self.arn
+        return self.role_arn if self.kind is Kind.ROLE_SESSION else self.arn
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether what is given to everybody is given to it only as far as its session's policy goes."""
+        return self.kind in (Kind.ROLE_SESSION, Kind.FEDERATED_USER)
 
 
 ANONYMOUS = Principal(Kind.ANONYMOUS, "", "", "", "anonymous")
@@ -89,6 +100,8 @@ def role_session(
     *,
     path: str = "/",
     tags: Mapping[str, str] | None = None,
+    source_identity: str = "",
+    provider: str = "",
 ) -> Principal:
     """Whoever assumed the role, for as long as the session lasts. A session's ARN has no path."""
     return Principal(
@@ -99,8 +112,19 @@ def role_session(
         f"{role_id}:{session_name}",
         role_arn=role_arn(account_id, role_name, path),
         role_id=role_id,
+        source_identity=source_identity,
+        provider=provider,
         tags=tags or {},
     )
+
+
+def federated_user(behind: Principal, name: str, tags: Mapping[str, str]) -> Principal:
+    """Somebody of this name, for whom a user or the root of an account got temporary credentials."""
+    account_id = behind.account_id
+    arn = f"arn:aws:sts::{account_id}:federated-user/{name}"
+    user_id = f"{account_id}:{name}"
+    by_user = {"role_arn": behind.arn, "role_id": behind.user_id} if behind.kind is Kind.USER else {}
+    return Principal(Kind.FEDERATED_USER, account_id, behind.canonical_id, arn, user_id, **by_user, tags=tags)
 
 
 def root_arn(account_id: str) -> str:

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from s3gate.iam.conditions import Condition
 from s3gate.iam.patterns import Glob, Template, Values, glob
-from s3gate.iam.principal import ACCOUNT_ID, Kind, Principal, root_arn
+from s3gate.iam.principal import ACCOUNT_ID, Principal, root_arn
 
 _REMEMBERED_ACTIONS = 512
 
@@ -24,7 +24,7 @@ class Named(IntEnum):
     ACCOUNT = 1
     """Its account, which by itself only lets the account give the permission away."""
     ROLE = 2
-    """The role of a session: what limits the session limits this too."""
+    """The role of a session, or the user behind one: what limits the session limits this too."""
     EXACTLY = 3
 
 
@@ -45,7 +45,7 @@ class Principals:
         if self._exactly(who, federated):
             return Named.EXACTLY
         if self.everybody:
-            return Named.ROLE if who.kind is Kind.ROLE_SESSION else Named.EXACTLY
+            return Named.ROLE if who.is_limited else Named.EXACTLY
         if who.is_anonymous:
             return Named.NOT
         if self._role(who):

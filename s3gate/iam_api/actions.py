@@ -12,6 +12,7 @@ from s3gate.iam_api import (
     account,
     attachments,
     boundaries,
+    federation,
     groups,
     inline,
     keys,
@@ -116,6 +117,8 @@ STS: Final[dict[str, Action]] = {
     "GetAccessKeyInfo": sts.get_access_key_info,
     "GetSessionToken": sts.get_session_token,
     "AssumeRole": sts.assume_role,
+    "GetFederationToken": federation.get_federation_token,
+    "DecodeAuthorizationMessage": federation.decode_authorization_message,
 }
 UNSIGNED: Final = "AssumeRoleWithWebIdentity"
 """The one action that needs no signature."""

@@ -47,6 +47,8 @@ def keys_of(identity: Identity, circumstances: Circumstances, more: Words) -> Va
         "aws:principalaccount": principal.account_id,
         "aws:principalarn": principal.entity_arn,
         "aws:principaltype": principal.kind.value,
+        "aws:sourceidentity": principal.source_identity,
+        "aws:federatedprovider": principal.provider,
         "aws:principalisawsservice": "false",
         "aws:viaawsservice": "false",
         "aws:multifactorauthpresent": "false" if issued else "",

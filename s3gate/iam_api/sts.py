@@ -26,7 +26,7 @@ MOST_POLICIES: Final = 10
 SESSION_NAME: Final = r"[\w+=,.@-]{2,64}"
 _SESSION_NAME_FITS = re.compile(SESSION_NAME, re.ASCII).fullmatch
 _ROLE_ARN = re.compile(r"arn:aws:iam::([0-9]{12}):role/(?:[\x21-\x7e]+/)?([\w+=,.@-]{1,64})", re.ASCII).fullmatch
-_UNBUILT: Final = ("SerialNumber", "TokenCode", "SourceIdentity", "ProviderId")
+_UNBUILT: Final = ("SerialNumber", "TokenCode", "ProviderId", "ProvidedContexts.member.1.ProviderArn")
 
 
 async def get_caller_identity(query: Query) -> Answer:
@@ -75,14 +75,16 @@ async def assume_role(query: Query) -> Answer:
     arn, name = role_and_session(query.parameters)
     role = await trusted_role(query, arn)
     policies = await session_policies(query, role.account_id)
-    most = LEAST_SECONDS if query.identity.expires else session_seconds(role)
-    seconds = duration(query.parameters, most, chained=bool(query.identity.expires))
-    session = role_of(query, role, name, seconds, policies, wanted_tags(query))
+    chained = query.identity.principal.kind is Kind.ROLE_SESSION
+    seconds = duration(query.parameters, LEAST_SECONDS if chained else session_seconds(role), chained=chained)
+    source = wanted_source(query)
+    session = role_of(query, role, name, seconds, policies, wanted_tags(query), source_identity=source)
     account = (await query.identities.accounts())[role.account_id]
     who = role_session(role.account_id, account.canonical_id, role.name, role.identity_id, name)
     answer: dict[str, Any] = {
         "Credentials": credentials(query.identities, session),
         "AssumedRoleUser": {"AssumedRoleId": who.user_id, "Arn": who.arn},
+        "SourceIdentity": source or None,
     }
     return {**answer, **packed(query.identities, session)}
 
@@ -92,6 +94,24 @@ def refuse_unbuilt(parameters: Parameters) -> None:
     for name in _UNBUILT:
         if parameters.find(name) is not None:
             raise refusal("ValidationError", f"{name} is not supported.")
+
+
+def wanted_source(query: Query) -> str:
+    """Who the session is to say is behind it: once said it stays, from role to role."""
+    there = query.identity.principal.source_identity
+    if query.parameters.find("SourceIdentity") is None:
+        return there
+    asked = check_source(query.parameters.text("SourceIdentity", 64, 2))
+    if there and asked != there:
+        raise refusal("AccessDenied", "The source identity of the calling session cannot be changed.")
+    return asked
+
+
+def check_source(value: str) -> str:
+    """A source identity that may be one."""
+    if not _SESSION_NAME_FITS(value):
+        raise invalid("SourceIdentity", value, rf"Member must satisfy regular expression pattern: {SESSION_NAME}")
+    return value
 
 
 def role_and_session(parameters: Parameters) -> tuple[str, str]:
@@ -114,6 +134,8 @@ async def find_role(identities: Identities, arn: str) -> IdentityRow | None:
 
 async def trusted_role(query: Query, arn: str) -> IdentityRow:
     """The role, if the caller may assume it. That there is none looks the same as not to be trusted."""
+    if query.identity.principal.kind is Kind.FEDERATED_USER:
+        raise refusal("AccessDenied", "Cannot call AssumeRole with federated user credentials")
     role = await find_role(query.identities, arn)
     principal = query.identity.principal
     tags = wanted_tags(query)
@@ -122,8 +144,8 @@ async def trusted_role(query: Query, arn: str) -> IdentityRow:
     words["sts:RoleSessionName"] = query.parameters.find("RoleSessionName") or ""
     if external_id is not None:
         words["sts:ExternalId"] = query.parameters.text("ExternalId", 1224, 2)
-    actions = ["sts:AssumeRole", "sts:TagSession"] if tags.named else ["sts:AssumeRole"]
-    for action in actions:
+    words["sts:SourceIdentity"] = wanted_source(query)
+    for action in actions_asked("sts:AssumeRole", tags, wanted_source(query)):
         allowed = False
         if role is not None:
             values = keys_of(query.identity, query.circumstances, words)
@@ -137,6 +159,12 @@ async def trusted_role(query: Query, arn: str) -> IdentityRow:
             )
     assert role is not None
     return role
+
+
+def actions_asked(action: str, tags: SessionTags, source_identity: str) -> list[str]:
+    """What a role's trust policy has to allow for such a session."""
+    more = ["sts:TagSession"] if tags.named else []
+    return [action, *more, "sts:SetSourceIdentity"] if source_identity else [action, *more]
 
 
 async def session_policies(query: Query, account_id: str) -> tuple[str, ...]:
@@ -172,7 +200,13 @@ def duration(parameters: Parameters, most: int, *, chained: bool) -> int:
 
 
 def role_of(
-    query: Query, role: IdentityRow, name: str, seconds: int, policies: tuple[str, ...], tags: SessionTags
+    query: Query,
+    role: IdentityRow,
+    name: str,
+    seconds: int,
+    policies: tuple[str, ...],
+    tags: SessionTags,
+    **words: str,
 ) -> Session:
     """A session of a role. It ends with the role, not with the key of whoever assumed it."""
     return new_session(
@@ -186,6 +220,7 @@ def role_of(
         policies=policies,
         tags={**tags.named, **tags.inherited},
         transitive=tags.transitive,
+        **words,
     )
 
 

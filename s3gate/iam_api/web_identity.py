@@ -19,6 +19,8 @@ from s3gate.iam_api.query import Query
 from s3gate.iam_api.roles import session_seconds, trust_of
 from s3gate.iam_api.session_tags import SessionTags, tags_of_token, words_of_tags
 from s3gate.iam_api.sts import (
+    actions_asked,
+    check_source,
     credentials,
     duration,
     find_role,
@@ -33,7 +35,7 @@ from s3gate.identity.naming import arn_of
 
 SKEW_SECONDS: Final = 60
 _ACTION: Final = "sts:AssumeRoleWithWebIdentity"
-_TAG_ACTION: Final = "sts:TagSession"
+_SOURCE_CLAIM: Final = "https://aws.amazon.com/source_identity"
 _CLAIMS: Final = ("sub", "azp", "amr", "email")
 """What trust policies can ask for under the provider's name, beside for whom the token was made."""
 
@@ -49,11 +51,14 @@ async def assume_role_with_web_identity(query: Query, keys: ProviderKeys) -> dic
     provider = await _provider(query, role, token)
     await _believe(query, provider, token, keys)
     audience = _audience(provider, token)
-    tags = tags_of_token(token)
+    tags, source = tags_of_token(token), token.text(_SOURCE_CLAIM)
+    if source:
+        check_source(source)
     _check_trust(query, role, provider, token, audience, tags)
     policies = await session_policies(query, role.account_id)
     seconds = duration(query.parameters, session_seconds(role), chained=False)
-    session = role_of(query, role, name, seconds, policies, tags)
+    words = {"source_identity": source, "provider": arn_of(provider)}
+    session = role_of(query, role, name, seconds, policies, tags, **words)
     who = role_session(role.account_id, "", role.name, role.identity_id, name)
     return {
         "Credentials": credentials(query.identities, session),
@@ -61,6 +66,7 @@ async def assume_role_with_web_identity(query: Query, keys: ProviderKeys) -> dic
         "AssumedRoleUser": {"AssumedRoleId": who.user_id, "Arn": who.arn},
         "Provider": token.text("iss"),
         "Audience": audience,
+        "SourceIdentity": source or None,
         **packed(query.identities, session),
     }
 
@@ -116,11 +122,12 @@ def _check_trust(
         **claims,
         "aws:FederatedProvider": arn_of(provider),
         "sts:RoleSessionName": query.parameters.find("RoleSessionName") or "",
+        "sts:SourceIdentity": token.text(_SOURCE_CLAIM),
         f"{provider.name}:aud": audience,
         f"{provider.name}:oaud": token.audiences(),
     }
     values = keys_of(query.identity, query.circumstances, words)
     trust = trust_of(role)
-    for action in (_ACTION, _TAG_ACTION) if tags.named else (_ACTION,):
+    for action in actions_asked(_ACTION, tags, token.text(_SOURCE_CLAIM)):
         if not is_trusted(query.identity, trust, action, arn_of(role), False, values, arn_of(provider)):
             raise _not_authorised(action)

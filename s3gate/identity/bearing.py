@@ -13,7 +13,7 @@ from s3gate.catalog.identities import IdentityTables
 from s3gate.catalog.identity_rows import ATTACHED, BOUNDARY, GROUP, MEMBER_OF, POLICY, fold
 from s3gate.iam.policy import Kind, parse
 from s3gate.iam.statement import Policy
-from s3gate.identity.managed import BY_ARN
+from s3gate.identity.managed import BY_ARN, BY_NAME
 
 
 class Borne(NamedTuple):
@@ -56,6 +56,10 @@ def _documents(arns: Iterable[str], managed: dict[str, bytes]) -> list[bytes]:
 
 
 _ANY_LENGTH = 1 << 20
+ALL_OF_ROOT = Borne((compiled(BY_NAME["administratoraccess"].document),))
+"""What a federated user can be given by the root, who needs no policy itself."""
+NOTHING_ALLOWED = compiled(b'{"Statement": {"Effect": "Allow", "NotAction": "*", "Resource": "*"}}')
+"""Limits to nothing and yet denies nothing: what a resource's policy gives in person is given."""
 _NOTHING = json.dumps(
     {"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}
 ).encode()

@@ -21,7 +21,7 @@ from s3gate.catalog.identity_rows import USER, AccountRow, IdentityRow, KeyRow
 from s3gate.crypto.errors import Tampered
 from s3gate.iam import principal as principals
 from s3gate.identity import documents
-from s3gate.identity.bearing import borne_by, compiled, joined
+from s3gate.identity.bearing import ALL_OF_ROOT, NOTHING_ALLOWED, Borne, borne_by, compiled, joined
 from s3gate.identity.identity import Identity
 from s3gate.identity.naming import MAIN_ACCOUNT_ID, MAIN_CANONICAL_ID, TEMPORARY
 from s3gate.identity.sealing import SECRETS_PURPOSE, SESSIONS_PURPOSE, Sealer
@@ -202,23 +202,18 @@ class Identities:
             return None
         credential = Credential(access_key, session.secret_key, token)
         limit = compiled(joined(session.policies), "session") if session.policies else None
-        if not session.kind:
-            return Identity(
-                _root_of(account),
-                credential,
-                number,
-                (),
-                None,
-                limit,
-                session.expires,
-                session.issued,
-                session.source_key,
-            )
-        bearer = await self.tables.find(session.account_id, session.kind, session.name)
-        if bearer is None or bearer.identity_id != session.identity_id:
-            return None
-        borne = await borne_by(self.tables, session.account_id, session.kind, session.name)
-        principal = _user_of(account, bearer) if session.kind == USER else _role_of(account, bearer, session)
+        principal, borne, tags = _root_of(account), Borne(), session.tags
+        if session.kind:
+            bearer = await self.tables.find(session.account_id, session.kind, session.name)
+            if bearer is None or bearer.identity_id != session.identity_id:
+                return None
+            borne = await borne_by(self.tables, session.account_id, session.kind, session.name)
+            principal = _user_of(account, bearer) if session.kind == USER else _role_of(account, bearer, session)
+            tags = documents.tags_with(bearer, session.tags)
+        if session.federated_name:
+            principal = principals.federated_user(principal, session.federated_name, tags)
+            borne = borne if session.kind else ALL_OF_ROOT
+            limit = limit or NOTHING_ALLOWED
         return Identity(
             principal, credential, number, *borne, limit, session.expires, session.issued, session.source_key
         )
@@ -277,4 +272,6 @@ def _role_of(account: AccountRow, role: IdentityRow, session: Session) -> princi
         session.session_name,
         path=role.path,
         tags=tags,
+        source_identity=session.source_identity,
+        provider=session.provider,
     )

@@ -39,6 +39,11 @@ class Session:
     tags: dict[str, str] = field(default_factory=dict)
     transitive: tuple[str, ...] = ()
     """The keys of those tags that the sessions of further roles get, too."""
+    source_identity: str = ""
+    provider: str = ""
+    """The ARN of the identity provider whose token it was made for."""
+    federated_name: str = ""
+    """Of a federated user; kind and name say who stands behind it."""
 
     def expires_at(self) -> datetime:
         """Its end."""
