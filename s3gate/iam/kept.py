@@ -31,7 +31,7 @@ def unpack(kept: bytes) -> tuple[bytes, dict[str, str]]:
 def parse_kept(kept: bytes, kind: Kind, bucket: str = "") -> Policy:
     """The policy, whose principals are those that were meant. It was checked when it was put."""
     document, ids = unpack(kept)
-    policy = parse(document, kind, bucket, limit=len(document))
+    policy = parse(document, kind, bucket, limit=len(document), kept=True)
     return Policy(tuple(_bound(each, ids) for each in policy.statements), policy.keys) if ids else policy
 
 

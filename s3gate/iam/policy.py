@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, NoReturn
 from s3gate.iam import vocabulary
 from s3gate.iam.conditions import Condition, compile_condition, split_operator
 from s3gate.iam.patterns import Glob, Template, glob, has_wildcard, template, wild
-from s3gate.iam.principal import is_principal_arn, is_unique_id
+from s3gate.iam.principal import is_principal_arn, is_provider, is_service, is_unique_id
 from s3gate.iam.statement import Names, Policy, Principals, Statement, account_of, keys_of
 from s3gate.s3.errors import S3Error
 
@@ -35,9 +35,10 @@ _ARN_OF_S3 = "arn:aws:s3:::"
 _ELEMENTS = frozenset(
     ("Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition")
 )
-_ACTION = re.compile(r"\*|[a-zA-Z0-9-]+:[a-zA-Z0-9*?]+").fullmatch
+_ACTION = re.compile(r"\*|\*:\*|[a-zA-Z0-9-]+:[a-zA-Z0-9*?]+").fullmatch
 _IDENTITY_SID = re.compile(r"[a-zA-Z0-9]*").fullmatch
 _CANONICAL_ID = re.compile(r"[0-9a-f]{64}").fullmatch
+_FORMS = {"Federated": is_provider, "Service": is_service}
 _KEY = re.compile(r"[a-zA-Z0-9./_-]+:[^\s]+").fullmatch
 
 
@@ -60,17 +61,20 @@ _DEMANDS: dict[str, _Demands] = {
 }
 
 
-def parse(document: bytes | str, kind: Kind, bucket: str = "", *, limit: int | None = None) -> Policy:
-    """The policy. `limit` replaces the kind's own: inline policies have others than managed ones.
+def parse(
+    document: bytes | str, kind: Kind, bucket: str = "", *, limit: int | None = None, kept: bool = False
+) -> Policy:
+    """The policy. `limit` replaces the kind's own: inline policies have others than managed ones. What is `kept` was
+    checked when it was put, maybe by fewer rules: a word that is refused today means nothing in it, and no more.
 
     Raises S3Error: MalformedPolicy for a bucket's, MalformedPolicyDocument and the quota's error for IAM's.
     """
-    return _parse(document.encode() if isinstance(document, str) else document, kind, bucket, limit)
+    return _parse(document.encode() if isinstance(document, str) else document, kind, bucket, limit, kept)
 
 
 @lru_cache(maxsize=2048)
-def _parse(document: bytes, kind: Kind, bucket: str, limit: int | None) -> Policy:
-    reader = _Reader(kind, bucket)
+def _parse(document: bytes, kind: Kind, bucket: str, limit: int | None, kept: bool) -> Policy:
+    reader = _Reader(kind, bucket, kept)
     _check_length(document, kind, _DEMANDS[kind].limit if limit is None else limit)
     return reader.policy(document)
 
@@ -91,8 +95,9 @@ def _check_length(document: bytes, kind: Kind, limit: int) -> None:
 class _Reader:
     """One document on its way to a policy, and the place in it where the reading is."""
 
-    def __init__(self, kind: Kind, bucket: str) -> None:
+    def __init__(self, kind: Kind, bucket: str, kept: bool) -> None:
         self._kind = kind
+        self._kept = kept
         self._demands = _DEMANDS[kind]
         self._bucket = bucket
         self._variables = False
@@ -243,7 +248,7 @@ class _Reader:
                     arns.add(each)
                 elif kind == "CanonicalUser" and _CANONICAL_ID(each):
                     canonical_ids.add(each)
-                elif kind in ("Federated", "Service"):
+                elif kind in _FORMS and (self._kept or _FORMS[kind](each)):
                     others.add(f"{kind}:{each}")
                 else:
                     self._refuse("Invalid principal in policy", f"{element}.{kind}", each)
@@ -259,13 +264,17 @@ class _Reader:
             if _ACTION(each) is None:
                 if self._kind == "bucket":
                     self._refuse("Policy has invalid action", element, each)
+                if each.count(":") > 1:
+                    self._refuse("Actions/Condition can contain only one colon.", element, each)
+                if ":" in each:
+                    self._refuse(f"Vendor {each.partition(':')[0]} is not valid", element, each)
                 self._refuse(
                     "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.", element, each
                 )
             service = each.partition(":")[0].lower()
             if self._kind == "bucket" and each != "*" and (service != "s3" or not any(vocabulary.levels(each))):
                 self._refuse("Policy has invalid action", element, each)
-            if self._kind == "trust" and service != "sts":
+            if self._kind == "trust" and (service != "sts" or not (self._kept or vocabulary.is_of_trust(each))):
                 self._refuse("AssumeRole policy may only specify STS AssumeRole actions.", element, each)
         return patterns
 
@@ -280,8 +289,8 @@ class _Reader:
         for each in self._strings(element, written[element]):
             if self._kind == "bucket":
                 self._check_in_bucket(element, each)
-            elif each != "*" and (not each.startswith("arn:") or each.count(":") < 5):
-                self._refuse(f'Resource {each} must be in ARN format or "*".', element)
+            elif not self._kept and (fault := vocabulary.fault_of_arn(each)):
+                self._refuse(fault, element)
             try:
                 templates.append(template(each, variables=self._variables))
             except ValueError as error:

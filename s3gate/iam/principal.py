@@ -15,6 +15,11 @@ _ENTITY_ARN = re.compile(
     r"arn:aws:iam::[0-9]{12}:(root|user/[\x21-\x7e]+|role/[\x21-\x7e]+)"
     r"|arn:aws:sts::[0-9]{12}:(assumed-role|federated-user)/[\x21-\x7e]+"
 ).fullmatch
+_PROVIDER = re.compile(
+    r"arn:aws:iam::[0-9]{12}:(oidc|saml)-provider/[\x21-\x7e]+"
+    r"|accounts\.google\.com|cognito-identity\.amazonaws\.com|graph\.facebook\.com|www\.amazon\.com"
+).fullmatch
+_SERVICE = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.com(\.cn)?").fullmatch
 _UNIQUE_ID = re.compile(r"A(IDA|ROA)[A-Z0-9]{12,28}").fullmatch
 
 
@@ -147,6 +152,16 @@ def is_principal_arn(text: str) -> bool:
 def is_unique_id(text: str) -> bool:
     """Whether it is the id of a user or role, which AWS shows in place of one that was deleted."""
     return _UNIQUE_ID(text) is not None
+
+
+def is_provider(text: str) -> bool:
+    """Whether an identity provider is named so."""
+    return _PROVIDER(text) is not None
+
+
+def is_service(text: str) -> bool:
+    """Whether a service of AWS is named so."""
+    return _SERVICE(text) is not None
 
 
 def parse_arn(arn: str) -> tuple[str, str, str, str]:

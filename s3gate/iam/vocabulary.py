@@ -1,4 +1,5 @@
-"""The words that a bucket policy may use: S3's actions, by what they act on, and the condition keys.
+"""The words that policies may use: a bucket's S3's actions, by what they act on, and the condition keys; a role's trust
+policy those by which a role is assumed; an identity's ARNs of any service.
 
 From AWS's service authorization reference for S3 and its list of global keys. This file does not know what any of
 them means; a policy with another word is refused, as AWS refuses it, rather than kept and never matched.
@@ -64,6 +65,11 @@ _KEYS_OF_TAGS = frozenset(
     )
 )
 
+_OF_TRUST = """
+AssumeRole AssumeRoleWithSAML AssumeRoleWithWebIdentity SetContext SetSourceIdentity TagSession
+"""
+_PARTITIONS = frozenset(("*", "aws", "aws-cn", "aws-us-gov"))
+
 OBJECT_ACTIONS = frozenset(f"s3:{name}" for name in _ON_OBJECTS.split())
 BUCKET_ACTIONS = frozenset(f"s3:{name}" for name in _ON_BUCKETS.split())
 CONDITION_KEYS = frozenset(f"s3:{name}".lower() for name in _S3_KEYS.split()) | frozenset(
@@ -78,6 +84,29 @@ def levels(pattern: str) -> tuple[bool, bool]:
     matches = wild(pattern.lower())
     found = {on_object for name, on_object in _LOWERED.items() if matches(name)}
     return False in found, True in found
+
+
+def is_of_trust(pattern: str) -> bool:
+    """Whether an action, or a pattern of them, is about assuming a role."""
+    matches = wild(pattern.lower())
+    return any(matches(f"sts:{name}".lower()) for name in _OF_TRUST.split())
+
+
+def fault_of_arn(arn: str) -> str:
+    """What is wrong with the resource of an identity's policy, in AWS's words; empty if nothing is."""
+    parts = arn.split(":", 5)
+    if arn == "*":
+        return ""
+    if len(parts) < 6 or parts[0] != "arn":
+        return f'Resource {arn} must be in ARN format or "*".'
+    _, partition, service, region, _, name = parts
+    if partition not in _PARTITIONS:
+        return f'Partition "{partition}" is not valid for resource "{arn}".'
+    if service == "s3" and region and not name.startswith("accesspoint/"):
+        return f"Resource {arn} can not contain region information."
+    if service == "iam" and region:
+        return f"IAM resource {arn} cannot contain region information."
+    return ""
 
 
 def is_condition_key(name: str) -> bool:

@@ -25,7 +25,7 @@ class Borne(NamedTuple):
 
 def compiled(document: bytes, kind: Kind = "identity") -> Policy:
     """A document that was checked when it was given."""
-    return parse(document, kind, limit=_ANY_LENGTH)
+    return parse(document, kind, limit=_ANY_LENGTH, kept=True)
 
 
 async def borne_by(tables: IdentityTables, account_id: str, kind: str, folded: str) -> Borne:

@@ -208,11 +208,30 @@ def test_identity_policies_may_speak_of_every_service() -> None:
             f'Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc. ({FIRST}.Action: "GetObject")',
         ),
         ({**OWN, "Resource": "bucket"}, f'Resource bucket must be in ARN format or "*". ({FIRST}.Resource)'),
+        (
+            {**OWN, "Resource": "arn:azure:s3:::b"},
+            f'Partition "azure" is not valid for resource "arn:azure:s3:::b". ({FIRST}.Resource)',
+        ),
+        (
+            {**OWN, "NotResource": "arn:aws:s3:eu-west-1::b", "Resource": ...},
+            f"Resource arn:aws:s3:eu-west-1::b can not contain region information. ({FIRST}.NotResource)",
+        ),
+        (
+            {**OWN, "Resource": "arn:aws:iam:eu-west-1:1:user/x"},
+            f"IAM resource arn:aws:iam:eu-west-1:1:user/x cannot contain region information. ({FIRST}.Resource)",
+        ),
+        (
+            {**OWN, "Action": "s3:Get:Object"},
+            f'Actions/Condition can contain only one colon. ({FIRST}.Action: "s3:Get:Object")',
+        ),
+        ({**OWN, "Action": "s3*:Get"}, f'Vendor s3* is not valid ({FIRST}.Action: "s3*:Get")'),
         ({**OWN, "Condition": {"Bool": {"here": "true"}}}, f'Invalid condition key ({FIRST}.Condition.Bool: "here")'),
     ],
 )
 def test_identity_policies_that_are_refused(statement: object, message: str) -> None:
-    assert refusal(document(statement), "identity") == ("MalformedPolicyDocument", message, "")
+    assert isinstance(statement, dict)
+    given = {name: value for name, value in statement.items() if value is not ...}
+    assert refusal(document(given), "identity") == ("MalformedPolicyDocument", message, "")
 
 
 TRUST = {"Effect": "Allow", "Principal": {"AWS": "111122223333"}, "Action": "sts:AssumeRole"}
@@ -221,8 +240,31 @@ TRUST = {"Effect": "Allow", "Principal": {"AWS": "111122223333"}, "Action": "sts
 def test_trust_policies() -> None:
     assert parse(document(TRUST), "trust").statements[0].resources is None
     assert refusal(document({**TRUST, "Resource": "*"}), "trust")[1].startswith("Has prohibited field Resource")
-    refused = refusal(document({**TRUST, "Action": "s3:GetObject"}), "trust")[1]
-    assert refused.startswith("AssumeRole policy may only specify STS AssumeRole actions.")
+    for action in ("s3:GetObject", "sts:GetCallerIdentity", "sts:Get*", "*"):
+        refused = refusal(document({**TRUST, "Action": action}), "trust")[1]
+        assert refused.startswith("AssumeRole policy may only specify STS AssumeRole actions.")
+    for action in ("sts:*", "sts:assumerole*", "sts:TagSession", "sts:SetSourceIdentity"):
+        parse(document({**TRUST, "Action": action}), "trust")
+
+
+def test_providers_and_services() -> None:
+    for good in (
+        {"Federated": "arn:aws:iam::111122223333:oidc-provider/example.com/realm"},
+        {"Federated": ["accounts.google.com", "arn:aws:iam::111122223333:saml-provider/x"]},
+        {"Service": ["ec2.amazonaws.com", "logs.eu-west-1.amazonaws.com"]},
+    ):
+        parse(document({**TRUST, "Principal": good}), "trust")
+    for bad in ({"Federated": "example.com"}, {"Service": "ec2"}, {"Service": "ec2.example.com"}, {"Federated": "*"}):
+        text = document({**TRUST, "Principal": bad})
+        assert refusal(text, "trust")[1].startswith("Invalid principal in policy")
+        parse(text, "trust", kept=True)  # as it could be put once
+
+
+def test_what_was_put_by_fewer_rules_is_read() -> None:
+    region = document({**OWN, "Resource": "arn:aws:s3:eu-west-1::b"})
+    assert refusal(region, "identity")[0] == "MalformedPolicyDocument"
+    parse(region, "identity", kept=True)
+    parse(document({**OWN, "Action": "*:*"}), "identity")
 
 
 def test_limits_of_length_know_no_white_space() -> None:

@@ -378,7 +378,7 @@ def test_trust() -> None:
     """Who may assume a role, and whom an identity provider vouches for."""
     statement_of_provider = {
         "Effect": "Allow",
-        "Principal": {"Federated": "arn:aws:iam::1:oidc-provider/x"},
+        "Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/x"},
         "Action": "sts:AssumeRoleWithWebIdentity",
     }
     trust = policy(
@@ -388,6 +388,9 @@ def test_trust() -> None:
     )
     assert ask(BOB, "sts:AssumeRole", "arn:aws:iam::1:role/r", resource=trust).verdict is ALLOW
     assert ask(EVE, "sts:AssumeRole", "arn:aws:iam::1:role/r", resource=trust).verdict is NOTHING
-    for provider, verdict in (("arn:aws:iam::1:oidc-provider/x", ALLOW), ("arn:aws:iam::1:oidc-provider/y", NOTHING)):
+    for provider, verdict in (
+        ("arn:aws:iam::111122223333:oidc-provider/x", ALLOW),
+        ("arn:aws:iam::111122223333:oidc-provider/y", NOTHING),
+    ):
         asked = Asked(ANONYMOUS, "sts:AssumeRoleWithWebIdentity", "arn:aws:iam::1:role/r", lambda _: None, provider)
         assert evaluate(asked, resource=trust, same_account=False).verdict is verdict
