@@ -5,6 +5,8 @@ Nothing makes any, so that there is nothing to list. Tools that look into an acc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from s3gate.catalog.identity_rows import USER
 from s3gate.iam_api.errors import no_such
 from s3gate.iam_api.query import Answer, Query
@@ -23,6 +25,12 @@ async def none_of_account(element: str, kind: str, query: Query) -> Answer:
     query.allow(query.arn(kind, "*", query.parameters.path("PathPrefix")))
     query.paging()
     return {element: [], "IsTruncated": False}
+
+
+async def none_at_all(element: str, kind: str, more: Mapping[str, bool], query: Query) -> Answer:
+    """The same of what has no paths."""
+    query.allow(query.arn(kind, "*"))
+    return {element: [], **more}
 
 
 async def no_login_profile(query: Query) -> Answer:

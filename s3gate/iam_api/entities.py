@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from s3gate.catalog.identity_rows import BOUNDARY, GROUP, MEMBER_OF, ROLE, USER, IdentityRow, LinkRow, fold
 from s3gate.iam_api.errors import no_such
-from s3gate.iam_api.query import Query, truncation
+from s3gate.iam_api.query import MOST_ITEMS, Query, truncation
 from s3gate.identity.documents import tags_of
 from s3gate.identity.naming import arn_of
 
@@ -35,6 +35,14 @@ async def named(query: Query, kind: str, *, limited: bool = False, **keys: str) 
         keys["PermissionsBoundary"] = boundary
     query.allow(arn_of(row), row, **keys)
     return row
+
+
+async def every(query: Query, kind: str) -> list[IdentityRow]:
+    """All of a kind that the account has, in the order of their names."""
+    found: list[IdentityRow] = []
+    while rows := await query.tables.below(query.account_id, kind, "/", found[-1].folded if found else "", MOST_ITEMS):
+        found += rows
+    return found
 
 
 async def links_of(query: Query, row: IdentityRow, link: str) -> list[LinkRow]:

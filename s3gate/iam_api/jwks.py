@@ -36,18 +36,19 @@ class ProviderKeys:
     def __init__(self, fetch: Fetch, clock: Callable[[], float]) -> None:
         self._fetch = fetch
         self._clock = clock
-        self._kept: dict[str, tuple[float, Keys]] = {}
+        self._kept: dict[tuple[str, tuple[str, ...]], tuple[float, Keys]] = {}
         self._busy = asyncio.Semaphore(4)
 
     async def find(self, url: str, thumbprints: Sequence[str], key_id: str) -> Keys:
         """The provider's keys of this id; all of them when the token names none."""
-        kept = self._kept.get(url)
+        place = (url, tuple(thumbprints))  # what one account believes of a server is not what another does
+        kept = self._kept.get(place)
         age = float("inf") if kept is None else self._clock() - kept[0]
         if kept is None or age > KEPT_SECONDS or (age > AGAIN_SECONDS and not _of_id(kept[1], key_id)):
             kept = (self._clock(), await self._load(url, thumbprints))
             if len(self._kept) >= MOST_PROVIDERS:
                 self._kept.clear()
-            self._kept[url] = kept
+            self._kept[place] = kept
         return _of_id(kept[1], key_id)
 
     async def _load(self, url: str, thumbprints: Sequence[str]) -> Keys:

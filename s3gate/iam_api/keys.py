@@ -35,10 +35,27 @@ async def _key(query: Query) -> tuple[KeyRow, str]:
     """The key that the request names, one of its user's."""
     owner, _ = await _owner(query)
     access_key = query.parameters.text("AccessKeyId", 128, 3)
+    if access_key in [own.access_key for own in await _of_installation(query, owner)]:
+        raise refusal("AccessDenied", "The installation's own key is changed where the installation is configured.")
     row = await query.tables.find_key(access_key)
     if row is None or (row.account_id, row.owner) != (query.account_id, owner):
         raise no_such(f"The Access Key with id {access_key}")
     return row, owner
+
+
+async def _of_installation(query: Query, owner: str) -> list[KeyRow]:
+    """The root's key that the installation was started with, of which no row is kept."""
+    account = await query.account()
+    access_key = query.identities.root_access_key
+    if owner or not account.is_main or not access_key:
+        return []
+    return [KeyRow(access_key, account.account_id, owner, b"", True, account.created_at)]
+
+
+async def keys_of(query: Query, owner: str) -> list[KeyRow]:
+    """All keys of a user, or of the root."""
+    every = [*await _of_installation(query, owner), *await query.tables.keys(query.account_id, owner)]
+    return sorted(every, key=lambda row: row.access_key)
 
 
 async def create_access_key(query: Query) -> Answer:
@@ -74,7 +91,7 @@ async def delete_access_key(query: Query) -> Answer:
 
 async def list_access_keys(query: Query) -> Answer:
     owner, name = await _owner(query)
-    rows, rest = query.page(await query.tables.keys(query.account_id, owner), lambda row: row.access_key)
+    rows, rest = query.page(await keys_of(query, owner), lambda row: row.access_key)
     shown = [
         {
             "UserName": name,

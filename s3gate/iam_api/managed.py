@@ -55,7 +55,7 @@ def all_of_aws() -> list[Managed]:
 
 async def found(query: Query, arn: str) -> Managed:
     """The policy of this ARN, or NoSuchEntity."""
-    if not 20 <= len(arn) <= 2048 or not arn.startswith("arn:"):
+    if not arn.startswith("arn:"):
         raise refusal("InvalidInput", f"ARN {arn} is not valid.")
     policy = await found_in(query, query.account_id, arn)
     if policy is None:
@@ -74,7 +74,7 @@ async def found_in(query: Query, account_id: str, arn: str) -> Managed | None:
 
 async def asked(query: Query) -> Managed:
     """The one that the request names, once it is clear that the caller may do this to it."""
-    policy = await found(query, query.parameters.text("PolicyArn", 2048))
+    policy = await found(query, query.parameters.text("PolicyArn", 2048, 20))
     query.allow(policy.arn, policy.row)
     return policy
 

@@ -15,10 +15,10 @@ MOST_FORM_BYTES: Final = 512 << 10
 """Of a body: the longest document that is ever sent is a trust policy, a token or a policy of 6,144 characters."""
 
 NAME: Final = r"[\w+=,.@-]+"
-_PATH: Final = r"(\u002F)|(\u002F[\u0021-\u007E]+\u002F)"
 _TAG: Final = r"[\p{L}\p{Z}\p{N}_.:/=+\-@]+"
 _NAME_FITS = re.compile(NAME, re.ASCII).fullmatch
 _PATH_FITS = re.compile(r"/|/[\x21-\x7e]+/").fullmatch
+_NUMBER_FITS = re.compile(r"[+-]?[0-9]{1,9}").fullmatch
 _TAG_FITS = re.compile(r"[\w\s.:/=+\-@]*").fullmatch
 _MOST_TAGS: Final = 50
 _RESERVED: Final = "aws:"
@@ -60,7 +60,12 @@ class Parameters:
         """The name of an entity."""
         value = self.text(name, most)
         if not _NAME_FITS(value):
-            raise invalid(name, value, f"Member must satisfy regular expression pattern: {NAME}")
+            where = name[:1].lower() + name[1:]
+            raise refusal(
+                "ValidationError",
+                f"The specified value for {where} is invalid. It must contain only alphanumeric characters and/or the "
+                "following: +=,.@_-",
+            )
         return value
 
     def path(self, name: str = "Path") -> str:
@@ -68,7 +73,12 @@ class Parameters:
         value = self.text(name, 512, default="/")
         fits = value.startswith("/") if name == "PathPrefix" else _PATH_FITS(value)
         if not fits or not value.isascii():
-            raise invalid(name, value, f"Member must satisfy regular expression pattern: {_PATH}")
+            where = name[:1].lower() + name[1:]
+            raise refusal(
+                "ValidationError",
+                f"The specified value for {where} is invalid. It must begin and end with / and contain only "
+                "alphanumeric characters and/or / characters.",
+            )
         return value
 
     def number(self, name: str, default: int, least: int, most: int) -> int:
@@ -76,7 +86,7 @@ class Parameters:
         text = self._values.get(name)
         if text is None:
             return default
-        if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        if _NUMBER_FITS(text) is None:
             raise refusal("MalformedInput", f"{name} is not a number.")
         value = int(text)
         if value > most:

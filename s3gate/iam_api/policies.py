@@ -6,7 +6,7 @@ from s3gate.catalog import identity_changes as changes
 from s3gate.catalog.identity_rows import ATTACHED, BOUNDARY, POLICY, IdentityRow, PolicyRow, fold
 from s3gate.iam.policy import parse
 from s3gate.iam_api import entities, managed
-from s3gate.iam_api.errors import conflict, exists, refusal
+from s3gate.iam_api.errors import exists, refusal
 from s3gate.iam_api.query import Answer, Query, truncation
 from s3gate.iam_api.quotas import POLICY_CHARACTERS, VERSIONS_PER_POLICY, check_quota
 from s3gate.identity.documents import said, tags_of, written
@@ -89,9 +89,21 @@ async def delete_policy(query: Query) -> Answer:
         if await query.tables.linked(row.account_id, link, policy.arn):
             raise refusal("DeleteConflict", "Cannot delete a policy attached to entities.")
     if len(await managed.versions(query, policy)) > 1:
-        raise conflict("must delete all non-default versions of the policy first")
+        raise refusal(
+            "DeleteConflict",
+            "This policy has more than one version. Before you delete a policy, you must delete the policy's versions. "
+            "The default version is deleted with the policy.",
+        )
     query.steps += changes.drop_identity(row)
     return None
+
+
+async def details(query: Query, policy: managed.Managed, counts: dict[tuple[str, str], int]) -> dict[str, object]:
+    """A policy with all its documents."""
+    every = await managed.versions(query, policy)
+    current = next(one for one in every if one.is_default)
+    versions = [_shown(one, document=True) for one in every]
+    return managed.shown(policy, current, counts, Description=policy.description or None, PolicyVersionList=versions)
 
 
 # Versions

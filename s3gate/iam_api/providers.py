@@ -37,12 +37,20 @@ def name_of(url: str) -> str:
     return url.partition("://")[2].rstrip("/")
 
 
-async def asked_provider(query: Query) -> IdentityRow:
-    """The provider that the request names, once it is clear that the caller may do this to it."""
+async def _provider(query: Query) -> IdentityRow | None:
+    """The provider that the request names, once it is clear that the caller may do this to it; None: there is none."""
     arn = query.parameters.text("OpenIDConnectProviderArn", 2048, 20)
     row = await query.tables.find(query.account_id, PROVIDER, fold(arn.partition(":oidc-provider/")[2]))
+    row = row if row is not None and arn_of(row) == arn else None
     query.allow(arn, row)
-    if row is None or arn_of(row) != arn:
+    return row
+
+
+async def asked_provider(query: Query) -> IdentityRow:
+    """The same, or NoSuchEntity."""
+    row = await _provider(query)
+    if row is None:
+        arn = query.parameters.find("OpenIDConnectProviderArn")
         raise refusal("NoSuchEntity", f"OpenIDConnect Provider not found for arn {arn}")
     return row
 
@@ -101,7 +109,10 @@ async def list_providers(query: Query) -> Answer:
 
 
 async def delete_provider(query: Query) -> Answer:
-    query.steps += changes.drop_identity(await asked_provider(query))
+    """One that is not there is as good as gone, as AWS has it."""
+    row = await _provider(query)
+    if row is not None:
+        query.steps += changes.drop_identity(row)
     return None
 
 

@@ -57,6 +57,15 @@ async def _shown(query: Query, row: IdentityRow, boundary: str = "", *, whole: b
     }
 
 
+async def role_details(query: Query, row: IdentityRow) -> dict[str, Any]:
+    """What a role's full description has beside what all bearers of policies have."""
+    return {
+        "AssumeRolePolicyDocument": entities.shown_document(await as_shown(query.identities, _kept_trust(row))),
+        "InstanceProfileList": [],
+        "RoleLastUsed": {},
+    }
+
+
 async def create_role(query: Query) -> Answer:
     name, path = query.parameters.name("RoleName"), query.parameters.path()
     trust = await _trust(query, "AssumeRolePolicyDocument")

@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from tests.iam_api.fix_door import ROOT, Running
 from tests.iam_api.test_policies_and_roles import READ_ONLY
@@ -146,3 +147,23 @@ def test_policies_that_nobody_has_are_simulated(door: Running) -> None:
     more = iam.simulate_principal_policy(PolicySourceArn=arn, **asked)["EvaluationResults"]
     assert more[0]["EvalDecision"] == "allowed"
     assert code_of(iam.simulate_custom_policy, **asked, CallerArn=arn) == "ValidationError"
+
+
+def test_what_is_wrong_with_names_and_numbers(door: Running) -> None:
+    iam = door.client("iam")
+
+    def message(call: Any, **arguments: Any) -> str:
+        with pytest.raises(ClientError) as caught:
+            call(**arguments)
+        assert caught.value.response["Error"]["Code"] == "ValidationError"
+        return str(caught.value.response["Error"]["Message"])
+
+    assert "greater than or equal to 1" in message(iam.list_users, MaxItems=-1)
+    assert "The specified value for userName is invalid." in message(iam.create_user, UserName="a b")
+    assert "The specified value for path is invalid." in message(iam.create_user, UserName="ab", Path="/x")
+    assert "at 'policyArn'" in message(iam.get_policy, PolicyArn="foo")
+    assert code_of(iam.list_users, MaxItems="many") == "MalformedInput"
+    assert code_of(iam.get_user, UserName="u" * 100) == "NoSuchEntity"
+    assert code_of(iam.create_user, UserName="u" * 100) == "ValidationError"
+    assert iam.list_virtual_mfa_devices()["VirtualMFADevices"] == []
+    assert iam.list_saml_providers()["SAMLProviderList"] == []

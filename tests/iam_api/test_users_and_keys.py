@@ -157,7 +157,7 @@ def test_pages_of_users(door: Running) -> None:
         ("list_users", {"Marker": "not hex"}, "ValidationError"),
         ("get_group", {"GroupName": "none"}, "NoSuchEntity"),
         ("update_access_key", {"AccessKeyId": "AKIA" + "A" * 16, "Status": "Maybe"}, "ValidationError"),
-        ("delete_access_key", {"AccessKeyId": ROOT.access_key}, "NoSuchEntity"),
+        ("delete_access_key", {"AccessKeyId": ROOT.access_key}, "AccessDenied"),
         ("get_instance_profile", {"InstanceProfileName": "x"}, "InvalidAction"),
     ],
 )

@@ -141,6 +141,7 @@ def test_providers(door: Running) -> None:
     assert iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn)["ClientIDList"] == []
     assert arn in {one["Arn"] for one in iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]}
     iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=arn)
+    iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=arn)
     with pytest.raises(iam.exceptions.NoSuchEntityException):
         iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn)
     for bad in ("http://issuer.example.com", "ftp://x", "https://a@b.example", "https://x.example?y"):
