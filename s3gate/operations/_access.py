@@ -75,9 +75,10 @@ async def _authorize_unplaced(call: Call) -> None:
         return
     if call.identity is None:
         raise S3Error.of("AccessDenied")
-    await _be_current(call)
+    await be_current(call)
     if name not in _ASKING:
         await ask(call, asks(call.operation, call.request, ""), None)
+    call.gate.identities.note_used(call.identity, "s3", call.now)
 
 
 async def _authorize_by_memory(call: Call) -> None:
@@ -265,7 +266,7 @@ async def _be_as_new_as(call: Call, number: int) -> None:
         _check_still(call, credential.secret_key)
 
 
-async def _be_current(call: Call) -> None:
+async def be_current(call: Call) -> None:
     """The same where no row of a bucket says what the number is."""
     identity = call.identity
     if identity is not None:

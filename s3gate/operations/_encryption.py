@@ -18,6 +18,7 @@ from s3gate.crypto.derivation import KEY_BYTES, SALT_BYTES
 from s3gate.crypto.envelope import Envelope, Scheme
 from s3gate.crypto.errors import KeyDisabled, KeyNotFound, Tampered
 from s3gate.crypto.kms import Wrapped
+from s3gate.operations._key_leave import DECRYPT, ENCRYPT, check_key
 from s3gate.operations.exchange import Call, RawHeaders
 from s3gate.s3 import sse, xml_encryption
 from s3gate.s3.errors import S3Error, invalid_argument
@@ -78,6 +79,8 @@ class Opened:
     bound_to: bytes
     headers: RawHeaders
     _key: bytes = field(default=b"", repr=False)
+    _call: Call | None = field(default=None, repr=False)
+    """Whose leave to use the key is asked for when the key is; None where it takes none."""
 
     async def data_key(self, gate: Gate) -> DataKey:
         """The key of the object's contents."""
@@ -92,8 +95,10 @@ class Opened:
         """The data key itself, for those who wrap it again."""
         if not self._key:
             envelope = self.envelope
+            kms = _kms(gate)
+            if self._call is not None:
+                await check_key(self._call, kms, envelope.key_name, DECRYPT)
             with _refusals(gate):
-                kms = _kms(gate)
                 self._key = await kms.unwrap(
                     envelope.key_name, Wrapped(envelope.key_version, envelope.wrapped), self.bound_to
                 )
@@ -130,6 +135,7 @@ async def decide(call: Call, bucket: BucketRow) -> Decision | None:
     bucket_key = default.bucket_key if asked.bucket_key is None else asked.bucket_key
     with _refusals(call.gate):
         name = await kms.resolve(key_id)
+    await check_key(call, kms, name, ENCRYPT)
     return Decision(Scheme.SSE_KMS, bucket.bucket_id, name, asked.context, bucket_key)
 
 
@@ -254,9 +260,11 @@ def _opened(
     if envelope.scheme is not Scheme.SSE_C:
         if customer is not None:
             raise S3Error.of("InvalidRequest", _NOT_APPLICABLE)
-        if envelope.scheme is Scheme.SSE_KMS:
-            _check_signature(call)
-        return Opened(envelope, bound_to, _confirmed(call.gate, envelope, None, b""))
+        headers = _confirmed(call.gate, envelope, None, b"")
+        if envelope.scheme is not Scheme.SSE_KMS:
+            return Opened(envelope, bound_to, headers)
+        _check_signature(call)
+        return Opened(envelope, bound_to, headers, _call=call)
     if customer is None:
         raise S3Error.of("InvalidRequest", needed)
     try:
