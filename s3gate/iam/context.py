@@ -57,6 +57,8 @@ class Facts:
         said = self.said.get(key)
         if said is not None:
             return said
+        if self.principal.claims and (claimed := self.principal.claims.get(key.lower())):
+            return claimed
         stem, slash, tag = key.partition("/")
         if slash:
             of_tag = _TAGS.get(stem)

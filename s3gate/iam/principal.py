@@ -53,6 +53,8 @@ class Principal:
     provider: str = ""
     """The ARN of the identity provider that vouched for a role's session."""
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
+    claims: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    """What the provider's token said, by condition key in lower case: policies go on asking for it."""
 
     @property
     def is_anonymous(self) -> bool:
@@ -107,6 +109,7 @@ def role_session(
     tags: Mapping[str, str] | None = None,
     source_identity: str = "",
     provider: str = "",
+    claims: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Principal:
     """Whoever assumed the role, for as long as the session lasts. A session's ARN has no path."""
     return Principal(
@@ -120,6 +123,7 @@ def role_session(
         source_identity=source_identity,
         provider=provider,
         tags=tags or {},
+        claims=claims or {},
     )
 
 
@@ -128,8 +132,8 @@ def federated_user(behind: Principal, name: str, tags: Mapping[str, str]) -> Pri
     account_id = behind.account_id
     arn = f"arn:aws:sts::{account_id}:federated-user/{name}"
     user_id = f"{account_id}:{name}"
-    by_user = {"role_arn": behind.arn, "role_id": behind.user_id} if behind.kind is Kind.USER else {}
-    return Principal(Kind.FEDERATED_USER, account_id, behind.canonical_id, arn, user_id, **by_user, tags=tags)
+    by_arn, by_id = (behind.arn, behind.user_id) if behind.kind is Kind.USER else ("", "")
+    return Principal(Kind.FEDERATED_USER, account_id, behind.canonical_id, arn, user_id, "", by_arn, by_id, tags=tags)
 
 
 def root_arn(account_id: str) -> str:

@@ -53,6 +53,7 @@ def keys_of(identity: Identity, circumstances: Circumstances, more: Words) -> Va
         "aws:viaawsservice": "false",
         "aws:multifactorauthpresent": "false" if issued else "",
         "aws:tokenissuetime": f"{datetime.fromtimestamp(issued, UTC):%Y-%m-%dT%H:%M:%SZ}" if issued else "",
+        **principal.claims,
         **{f"aws:principaltag/{name}".lower(): value for name, value in principal.tags.items()},
         **{name.lower(): value for name, value in more.items()},
     }

@@ -206,7 +206,7 @@ def role_of(
     seconds: int,
     policies: tuple[str, ...],
     tags: SessionTags,
-    **words: str,
+    **words: Any,
 ) -> Session:
     """A session of a role. It ends with the role, not with the key of whoever assumed it."""
     return new_session(

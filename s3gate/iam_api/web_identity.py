@@ -54,10 +54,11 @@ async def assume_role_with_web_identity(query: Query, keys: ProviderKeys) -> dic
     tags, source = tags_of_token(token), token.text(_SOURCE_CLAIM)
     if source:
         check_source(source)
-    _check_trust(query, role, provider, token, audience, tags)
+    claims = _claims(provider, token, audience)
+    _check_trust(query, role, provider, token, claims, tags)
     policies = await session_policies(query, role.account_id)
     seconds = duration(query.parameters, session_seconds(role), chained=False)
-    words = {"source_identity": source, "provider": arn_of(provider)}
+    words = {"source_identity": source, "provider": arn_of(provider), "claims": claims}
     session = role_of(query, role, name, seconds, policies, tags, **words)
     who = role_session(role.account_id, "", role.name, role.identity_id, name)
     return {
@@ -113,18 +114,27 @@ def _audience(provider: IdentityRow, token: tokens.Token) -> str:
     raise tokens.not_a_token("Incorrect token audience")
 
 
+def _claims(provider: IdentityRow, token: tokens.Token, audience: str) -> dict[str, tuple[str, ...]]:
+    """What policies can ask of the token, by condition key: the role's own too, as long as the session lasts."""
+    found = {name: token.texts(name) for name in _CLAIMS}
+    found |= {"aud": (audience,), "oaud": token.audiences()}
+    return {f"{provider.name}:{name}".lower(): values for name, values in found.items() if values}
+
+
 def _check_trust(
-    query: Query, role: IdentityRow, provider: IdentityRow, token: tokens.Token, audience: str, tags: SessionTags
+    query: Query,
+    role: IdentityRow,
+    provider: IdentityRow,
+    token: tokens.Token,
+    claims: dict[str, tuple[str, ...]],
+    tags: SessionTags,
 ) -> None:
-    claims = {f"{provider.name}:{name}": token.texts(name) for name in _CLAIMS}
-    words = {
+    words: dict[str, str | tuple[str, ...]] = {
         **words_of_tags(tags),
         **claims,
         "aws:FederatedProvider": arn_of(provider),
         "sts:RoleSessionName": query.parameters.find("RoleSessionName") or "",
         "sts:SourceIdentity": token.text(_SOURCE_CLAIM),
-        f"{provider.name}:aud": audience,
-        f"{provider.name}:oaud": token.audiences(),
     }
     values = keys_of(query.identity, query.circumstances, words)
     trust = trust_of(role)

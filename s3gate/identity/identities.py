@@ -274,4 +274,5 @@ def _role_of(account: AccountRow, role: IdentityRow, session: Session) -> princi
         tags=tags,
         source_identity=session.source_identity,
         provider=session.provider,
+        claims=session.claims,
     )

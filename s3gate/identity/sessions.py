@@ -42,6 +42,8 @@ class Session:
     source_identity: str = ""
     provider: str = ""
     """The ARN of the identity provider whose token it was made for."""
+    claims: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What the token said, by condition key in lower case."""
     federated_name: str = ""
     """Of a federated user; kind and name say who stands behind it."""
 
@@ -66,4 +68,5 @@ def open_session(sealer: Sealer, token: str) -> Session:
         raise Tampered("not a token of ours")
     found = json.loads(zlib.decompress(sealer.open(from_text(token), _CONTEXT)))
     lists = {name: tuple(found[name]) for name in ("policies", "transitive")}
-    return Session(**{**found, **lists})
+    claims = {name: tuple(values) for name, values in found.get("claims", {}).items()}
+    return Session(**{**found, **lists, "claims": claims})

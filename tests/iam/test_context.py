@@ -230,3 +230,24 @@ def test_what_the_body_says() -> None:
         "s3:requestobjecttagkeys",
     }
     assert context.said_tags([]) == context.said_bucket("", []) == {}
+
+
+def test_who_is_behind_a_session() -> None:
+    said = {"host:1/realms/one:sub": ("carol",), "host:1/realms/one:amr": ("pwd", "otp")}
+    provider = "arn:aws:iam::111122223333:oidc-provider/host:1/realms/one"
+    who = principal.role_session(
+        "111122223333", "a" * 64, "role", "AROA1", "job", source_identity="carol", provider=provider, claims=said
+    )
+    found = facts(who=who)
+    assert value(found, "HOST:1/realms/one:sub") == ("carol",)
+    assert value(found, "host:1/Realms/one:amr") == ("pwd", "otp")
+    assert value(found, "host:2/realms/one:sub") is None
+    assert value(found, "aws:SourceIdentity") == ("carol",)
+    assert value(found, "aws:FederatedProvider") == (provider,)
+    carol = principal.federated_user(BOB, "carol", {"Team": "blue"})
+    found = facts(who=carol)
+    assert value(found, "aws:PrincipalArn") == ("arn:aws:sts::111122223333:federated-user/carol",)
+    assert value(found, "aws:userid") == ("111122223333:carol",)
+    assert value(found, "aws:PrincipalType") == ("FederatedUser",)
+    assert value(found, "aws:PrincipalTag/team") == ("blue",)
+    assert value(found, "aws:username") is value(found, "aws:SourceIdentity") is None

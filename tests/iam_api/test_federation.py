@@ -117,3 +117,32 @@ def test_there_are_no_encoded_messages(door: Running) -> None:
     assert code_of(sts.decode_authorization_message, EncodedMessage="x") == "InvalidAuthorizationMessageException"
     refused = door.client("sts", new_user(door)).decode_authorization_message
     assert code_of(refused, EncodedMessage="x") == "AccessDenied"
+
+
+def test_what_a_token_said_is_asked_for_later(door: Running) -> None:
+    """A folder, or here a name, of one's own for everybody whom the provider knows."""
+    with serving() as provider:
+        arn = door.client("iam").create_open_id_connect_provider(Url=provider.issuer, ClientIDList=["client-1"])[
+            "OpenIDConnectProviderArn"
+        ]
+        name, second = provider.issuer.removeprefix("http://"), new_role(door, {"AWS": ACCOUNT})
+        role = web_role(door, provider, arn, {})
+        own = document(
+            "iam:CreateUser",
+            resource=f"arn:aws:iam::{ACCOUNT}:user/${{{name}:sub}}-*",
+            Condition={"StringEquals": {f"{name}:aud": "client-1"}, "ForAnyValue:StringEquals": {f"{name}:amr": "otp"}},
+        )
+        with_policy(door, role, own)
+        with_policy(door, second, own)
+        door.client("iam").put_role_policy(
+            RoleName=role.rpartition("/")[2], PolicyName="more", PolicyDocument=document("sts:AssumeRole")
+        )
+        session = assume(door, role, provider.token(sub="carol", amr=["pwd", "otp"]))["Credentials"]
+        iam = door.client("iam", session)
+        iam.create_user(UserName=f"carol-{name[-4:].replace('/', '')}")
+        assert code_of(iam.create_user, UserName="dave-x") == "AccessDenied"
+        without = door.client("iam", assume(door, role, provider.token(sub="dave"))["Credentials"])
+        assert code_of(without.create_user, UserName="dave-x") == "AccessDenied"
+        # A further role's session is nobody's whom the provider knows.
+        chained = door.client("sts", session).assume_role(RoleArn=second, **VISIT)["Credentials"]
+        assert code_of(door.client("iam", chained).create_user, UserName="carol-x") == "AccessDenied"
