@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import json
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from s3gate.iam_api.jwks import MOST_BYTES, fetch
+from s3gate.iam_api.jwks import MOST_BYTES, ProviderKeys, fetch
 from tests.fix_tls import make_certificate
 
 
@@ -70,3 +71,15 @@ def test_a_certificate_is_believed_by_its_thumbprint(tmp_path: Path) -> None:
         for thumbprints in ([], ["a" * 40]):
             with pytest.raises(ssl.SSLError):
                 fetch(f"https://{place}/good", thumbprints)
+
+
+async def test_what_one_account_believes_another_does_not() -> None:
+    """Two accounts know one issuer, and one of them believes in a certificate of its own."""
+
+    def fetched(url: str, thumbprints: Sequence[str]) -> bytes:
+        key = {"kid": "k", "of": ",".join(thumbprints)}
+        return json.dumps({"jwks_uri": "https://x.example/keys", "keys": [key]}).encode()
+
+    keys = ProviderKeys(fetched, lambda: 1000.0)
+    for thumbprints in (["a" * 40], [], ["a" * 40]):
+        assert await keys.find("https://x.example", thumbprints, "k") == [{"kid": "k", "of": ",".join(thumbprints)}]
