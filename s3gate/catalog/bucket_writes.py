@@ -49,7 +49,17 @@ class OfBucket(Protocol):
 class Write:
     """A put (with what it stores) or a delete (without) of one key."""
 
-    __slots__ = ("bucket", "condition", "flags", "if_match", "is_plain", "key", "stored", "version_id")
+    __slots__ = (
+        "bucket",
+        "condition",
+        "flags",
+        "if_match",
+        "is_bare_delete",
+        "is_plain",
+        "key",
+        "stored",
+        "version_id",
+    )
 
     def __init__(
         self, bucket: BucketRow, key: bytes, stored: Stored | None, condition: Condition, version_id: bytes
@@ -68,6 +78,8 @@ class Write:
             and (condition.size, condition.modified_at, condition.version) == (None, None, None)
         )
         """Whether there is nothing to it but what the fast statements know."""
+        self.is_bare_delete = self.is_plain and self.flags == DELETE and self.if_match is None
+        """Whether it is a plain delete of whatever is there."""
 
     @property
     def made_id(self) -> bytes:
@@ -115,6 +127,11 @@ def written_values(items: Sequence[Write], stored: Sequence[Stored]) -> tuple[ob
         [each.headers for each in stored],
         [each.checksum for each in stored],
     )
+
+
+def delete_values(items: Sequence[Write]) -> tuple[object, ...]:
+    """The parameters of a batch of bare deletes after the session's."""
+    return *config_numbers(items), [item.bucket.bucket_id for item in items], [item.key for item in items]
 
 
 def write_values(items: Sequence[Write]) -> tuple[object, ...]:

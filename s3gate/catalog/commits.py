@@ -17,10 +17,18 @@ from datetime import datetime
 from typing import Final, LiteralString
 
 from s3gate.catalog.batcher import Outcome
-from s3gate.catalog.bucket_writes import BucketWrites, Write, lock_values, place_of, write_values, written_values
+from s3gate.catalog.bucket_writes import (
+    BucketWrites,
+    Write,
+    delete_values,
+    lock_values,
+    place_of,
+    write_values,
+    written_values,
+)
 from s3gate.catalog.connection import Row, Statement, Step
 from s3gate.catalog.errors import Unavailable
-from s3gate.catalog.parameters import BYTEA_ARRAY
+from s3gate.catalog.parameters import BYTEA_ARRAY, INT8, INT8_ARRAY
 from s3gate.catalog.pieces import BUCKETS, HELD
 from s3gate.catalog.rows import SUSPENDED, Committed, Stored
 from s3gate.catalog.versions import ABSENT, DONE, GENERAL, LOCK, WRITTEN
@@ -61,7 +69,8 @@ _PUT: Final = """, u AS (
             layout_id = j.layout_id, part_count = j.part_count, extents = j.extents, headers = j.headers,
             checksum = j.checksum, tags = '', sse = '', acl = ''
         FROM j
-        WHERE j.refusal = 0 AND j.flags & 1 = 0 AND o.bucket_id = j.bucket_id AND o.key = j.key
+        WHERE j.refusal = 0 AND j.flags & 1 = 0 AND o.bucket_id = ANY (ARRAY[j.bucket_id])
+          AND o.key = ANY (ARRAY[j.key])
           AND o.version = j.seen
         RETURNING j.place, o.version, j.old_content_id, j.old_part_count, j.old_layout_id, j.old_extents
     ), i AS (
@@ -75,34 +84,27 @@ _PUT: Final = """, u AS (
     )"""
 _DELETE: Final = """, d AS (
         DELETE FROM object o USING j
-        WHERE j.refusal = 0 AND j.flags & 1 <> 0 AND o.bucket_id = j.bucket_id AND o.key = j.key
+        WHERE j.refusal = 0 AND j.flags & 1 <> 0 AND o.bucket_id = ANY (ARRAY[j.bucket_id])
+          AND o.key = ANY (ARRAY[j.key])
           AND o.version = j.seen
         RETURNING j.place, o.version, j.old_content_id, j.old_part_count, j.old_layout_id, j.old_extents
     )"""
 
 
-def _write(name: LiteralString, steps: LiteralString, gone: LiteralString, done: LiteralString) -> Statement:
-    """The statement that takes these steps; what they replaced or removed, as `gone` selects it, becomes garbage."""
-    text = (
-        _JUDGED
-        + steps
-        + """, g AS (
+_QUEUE: Final = """, g AS (
         INSERT INTO garbage (kind, content_id, part_count, layout_id, extents)
         SELECT 'content', old_content_id, old_part_count, old_layout_id, old_extents
-        FROM ("""
-        + gone
-        + """) AS gone
+        FROM gone
         WHERE old_part_count > 0 OR length(old_extents) > 0
     )
-    SELECT 0::bigint, 0, 0::bigint, now() FROM s
-    UNION ALL SELECT place, refusal, 0, NULL FROM j WHERE refusal > 0"""
-        + done
-    )
+    SELECT 0::bigint, 0, 0::bigint, now() FROM s"""
+
+
+def _write(name: LiteralString, steps: LiteralString, gone: LiteralString, done: LiteralString) -> Statement:
+    """The statement that takes these steps; what they replaced or removed, as `gone` selects it, becomes garbage."""
+    refused = "\n    UNION ALL SELECT place, refusal, 0, NULL FROM j WHERE refusal > 0"
     return Statement(
-        name,
-        text,
-        *WRITTEN,
-        BYTEA_ARRAY,
+        name, _JUDGED + steps + ", gone AS (" + gone + ")" + _QUEUE + refused + done, *WRITTEN, BYTEA_ARRAY
     )
 
 
@@ -116,7 +118,34 @@ _DELETE_DONE: Final = """
 # Postgres spends on a small batch, setting them up and taking them down.
 WRITE = _write("object_write", _PUT + _DELETE, "SELECT * FROM u UNION ALL SELECT * FROM d", _PUT_DONE + _DELETE_DONE)
 PUT = _write("object_put", _PUT, "SELECT * FROM u", _PUT_DONE)
-DELETE = _write("object_delete", _DELETE, "SELECT * FROM d", _DELETE_DONE)
+# Deletes without a condition have nothing to judge: whatever version is there when its lock is had, goes.
+DELETE = Statement(
+    "object_delete",
+    HELD
+    + BUCKETS
+    + """, n AS MATERIALIZED (
+        SELECT n.*, n.bucket_id = ANY (ARRAY(SELECT b.bucket_id FROM b)) AS allowed
+        FROM unnest($5::bigint[], $6::bytea[]) WITH ORDINALITY AS n (bucket_id, key, place)
+        WHERE EXISTS (SELECT FROM s)
+        ORDER BY place
+    ), gone AS (
+        DELETE FROM object o USING n
+        WHERE n.allowed AND o.bucket_id = ANY (ARRAY[n.bucket_id]) AND o.key = ANY (ARRAY[n.key])
+        RETURNING n.place, o.version, o.content_id AS old_content_id, o.part_count AS old_part_count,
+                  o.layout_id AS old_layout_id, o.extents AS old_extents
+    )"""
+    + _QUEUE
+    + """
+    UNION ALL SELECT place, CASE WHEN allowed THEN 2 ELSE 3 END, 0, NULL FROM n
+              WHERE place <> ALL (ARRAY(SELECT place FROM gone))
+    UNION ALL SELECT place, 1, version, NULL FROM gone""",
+    INT8,
+    INT8,
+    INT8_ARRAY,
+    INT8_ARRAY,
+    INT8_ARRAY,
+    BYTEA_ARRAY,
+)
 # Asked after the fence was raised. Content ids are used once, so finding one says that its commit happened.
 ASK = Statement(
     "object_ask",
@@ -148,8 +177,9 @@ class Commits(BucketWrites[Write, Committed | None]):
     def statement(self, items: Sequence[Write]) -> Statement:
         if not all(item.is_plain for item in items):
             return GENERAL
-        deletes = [item.stored is None for item in items]
-        return DELETE if all(deletes) else WRITE if any(deletes) else PUT
+        if all(item.is_bare_delete for item in items):
+            return DELETE
+        return WRITE if any(item.stored is None for item in items) else PUT
 
     def before(self, items: Sequence[Write]) -> Step | None:
         """The null version that a suspended write replaces may be an older one."""
@@ -160,6 +190,8 @@ class Commits(BucketWrites[Write, Committed | None]):
     def values(self, items: Sequence[Write]) -> tuple[object, ...]:
         if not all(item.is_plain for item in items):
             return write_values(items)
+        if all(item.is_bare_delete for item in items):
+            return delete_values(items)
         stored = [item.stored or NOTHING for item in items]
         return *written_values(items, stored), [item.if_match for item in items]
 

@@ -302,6 +302,9 @@ async def _configure(link: AsyncConnection[Row], limits: Limits) -> None:
 
     Plans are made once and kept. What was right for the first ten rows (read them all) is a disaster at the first
     million, and the statistics come late; every join of ours finds its rows by a key, so that nothing else is allowed.
+    A table that was vacuumed while it was empty looks like one row, and walking a whole index of it in the order of the
+    join costs no more than finding a row: so statements over tables that grow say `= ANY (ARRAY[x])` where they join.
+    That finds rows by the index like `= x`, and no order helps it.
     """
     settings = {
         "client_encoding": "UTF8",

@@ -54,7 +54,7 @@ TAKE = Statement(
         ORDER BY queued_at, garbage_id LIMIT $1 FOR UPDATE SKIP LOCKED
     )
     UPDATE garbage g SET leased_until = now() + make_interval(secs => $2)
-    FROM t WHERE g.queued_at = t.queued_at AND g.garbage_id = t.garbage_id
+    FROM t WHERE g.queued_at = ANY (ARRAY[t.queued_at]) AND g.garbage_id = ANY (ARRAY[t.garbage_id])
     RETURNING g.queued_at, g.garbage_id, g.kind, g.content_id, g.part_count, g.layout_id, g.extents,
               g.kind <> 'unlisted' AND ("""
     + referenced("g.content_id")
@@ -68,7 +68,7 @@ RENEW = Statement(
     "garbage_renew",
     """UPDATE garbage g SET leased_until = now() + make_interval(secs => $3)
        FROM unnest($1::timestamptz[], $2::uuid[]) AS n (queued_at, garbage_id)
-       WHERE g.queued_at = n.queued_at AND g.garbage_id = n.garbage_id""",
+       WHERE g.queued_at = ANY (ARRAY[n.queued_at]) AND g.garbage_id = ANY (ARRAY[n.garbage_id])""",
     TIMESTAMPTZ_ARRAY,
     UUID_ARRAY,
     FLOAT8,
@@ -92,8 +92,9 @@ _LET_GO: Final = (
         ORDER BY p.part_number LIMIT $2
     ), gone AS (
         DELETE FROM part p USING page
-        WHERE page.shared AND p.upload_id = page.upload_id AND p.part_number = page.part_number
-          AND p.part_id = page.part_id
+        WHERE page.shared AND p.upload_id = ANY (ARRAY[page.upload_id])
+          AND p.part_number = ANY (ARRAY[page.part_number])
+          AND p.part_id = ANY (ARRAY[page.part_id])
         RETURNING p.part_id, p.source_id, p.layout_id, p.extents
     ), g AS (
         INSERT INTO garbage (kind, content_id, part_count, layout_id, extents)
@@ -116,7 +117,8 @@ UNLISTED_PARTS = Statement(
 FORGET_PARTS = Statement(
     "garbage_forget_parts",
     """DELETE FROM part p USING unnest($1::bytea[], $2::integer[], $3::bytea[]) AS n (upload_id, part_number, part_id)
-       WHERE p.upload_id = n.upload_id AND p.part_number = n.part_number AND p.part_id = n.part_id""",
+       WHERE p.upload_id = ANY (ARRAY[n.upload_id]) AND p.part_number = ANY (ARRAY[n.part_number])
+         AND p.part_id = ANY (ARRAY[n.part_id])""",
     BYTEA_ARRAY,
     INT4_ARRAY,
     BYTEA_ARRAY,
@@ -127,7 +129,7 @@ FINISH = Statement(
     """
     WITH c AS (DELETE FROM content WHERE content_id = ANY ($3::bytea[]))
     DELETE FROM garbage g USING unnest($1::timestamptz[], $2::uuid[]) AS n (queued_at, garbage_id)
-    WHERE g.queued_at = n.queued_at AND g.garbage_id = n.garbage_id
+    WHERE g.queued_at = ANY (ARRAY[n.queued_at]) AND g.garbage_id = ANY (ARRAY[n.garbage_id])
     """,
     TIMESTAMPTZ_ARRAY,
     UUID_ARRAY,
@@ -149,7 +151,8 @@ TAKE_PARKED = Statement(
 FINISH_PARKED = Statement(
     "garbage_finish_parked",
     """DELETE FROM node_garbage g USING unnest($1::bytea[], $2::timestamptz[], $3::uuid[]) AS n (node_id, parked_at, id)
-       WHERE g.node_id = n.node_id AND g.parked_at = n.parked_at AND g.parked_id = n.id""",
+       WHERE g.node_id = ANY (ARRAY[n.node_id]) AND g.parked_at = ANY (ARRAY[n.parked_at])
+         AND g.parked_id = ANY (ARRAY[n.id])""",
     BYTEA_ARRAY,
     TIMESTAMPTZ_ARRAY,
     UUID_ARRAY,

@@ -26,7 +26,7 @@ FIND = Statement(
     _SELECT
     + """
        FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY n (name, key, idx)
-       JOIN bucket b ON b.name = n.name
+       JOIN bucket b ON b.name = ANY (ARRAY[n.name])
        LEFT JOIN LATERAL (SELECT """
     + _COLUMNS
     + " FROM object h WHERE h.bucket_id = b.bucket_id AND h.key = n.key LIMIT 1) AS o ON true",
@@ -40,7 +40,7 @@ FIND_VERSION = Statement(
     + """
        FROM unnest($1::text[], $2::bytea[], $3::bigint[], $4::bytea[])
             WITH ORDINALITY n (name, key, version, version_id, idx)
-       JOIN bucket b ON b.name = n.name
+       JOIN bucket b ON b.name = ANY (ARRAY[n.name])
        LEFT JOIN LATERAL (
            SELECT """
     + _COLUMNS

@@ -52,8 +52,8 @@ COPY = Statement(
         WHERE $9 = 0 AND part_count = 0 AND length(extents) > 0
         UNION ALL
         SELECT coalesce(p.source_id, p.part_id), p.size, p.layout_id, p.extents
-        FROM source JOIN content c ON c.content_id = source.content_id AND $9 = ANY (c.part_numbers)
-        JOIN part p ON p.upload_id = source.content_id AND p.part_number = $9
+        FROM source JOIN content c ON c.content_id = ANY (ARRAY[source.content_id]) AND $9 = ANY (c.part_numbers)
+        JOIN part p ON p.upload_id = ANY (ARRAY[source.content_id]) AND p.part_number = $9
         WHERE source.part_count > 0 AND p.sse = '' AND length(p.extents) > 0
     ), old AS MATERIALIZED (
         SELECT p.part_id, coalesce(p.source_id, p.part_id) AS first_id, p.layout_id, p.extents
@@ -63,7 +63,7 @@ COPY = Statement(
         SET part_id = $11, size = segments.size, etag = $12, checksum = $13, modified_at = now(),
             layout_id = segments.layout_id, extents = segments.extents, sse = '', source_id = segments.source_id
         FROM segments CROSS JOIN old
-        WHERE p.upload_id = $3 AND p.part_number = $10 AND p.part_id = old.part_id
+        WHERE p.upload_id = $3 AND p.part_number = $10 AND p.part_id = ANY (ARRAY[old.part_id])
         RETURNING p.modified_at
     ), i AS (
         INSERT INTO part (upload_id, part_number, part_id, size, etag, checksum, modified_at, layout_id, extents,

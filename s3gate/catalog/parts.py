@@ -29,9 +29,9 @@ WRITE = Statement(
         SELECT FROM session WHERE session_id = $1 AND fence = $2 AND closed_at IS NULL FOR KEY SHARE
     ), up AS MATERIALIZED (
         SELECT u.upload_id FROM unnest($3::bytea[]) AS w (upload_id)
-        JOIN upload u ON u.upload_id = w.upload_id
+        JOIN upload u ON u.upload_id = ANY (ARRAY[w.upload_id])
         WHERE EXISTS (SELECT FROM s)
-        ORDER BY u.upload_id FOR SHARE OF u
+        ORDER BY w.upload_id FOR SHARE OF u
     ), n AS MATERIALIZED (
         SELECT n.*, n.upload_id = ANY (ARRAY(SELECT up.upload_id FROM up)) AS allowed
         FROM unnest($4::bytea[], $5::integer[], $6::bytea[], $7::bigint[], $8::text[], $9::text[], $10::smallint[],
@@ -52,7 +52,8 @@ WRITE = Statement(
         SET part_id = j.part_id, size = j.size, etag = j.etag, checksum = j.checksum, modified_at = now(),
             layout_id = j.layout_id, extents = j.extents, sse = j.sse, source_id = NULL
         FROM j
-        WHERE p.upload_id = j.upload_id AND p.part_number = j.part_number AND p.part_id = j.old_part_id
+        WHERE p.upload_id = ANY (ARRAY[j.upload_id]) AND p.part_number = ANY (ARRAY[j.part_number])
+          AND p.part_id = ANY (ARRAY[j.old_part_id])
         RETURNING j.place, j.old_first_id, j.old_layout_id, j.old_extents
     ), i AS (
         INSERT INTO part (upload_id, part_number, part_id, size, etag, checksum, modified_at, layout_id, extents, sse)

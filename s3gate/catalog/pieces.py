@@ -20,11 +20,11 @@ BUCKETS: Final = (
     """, b AS MATERIALIZED (
         SELECT b.bucket_id, b.versioning
         FROM unnest($3::bigint[], $4::bigint[]) AS w (bucket_id, config_number)
-        JOIN bucket b ON b.bucket_id = w.bucket_id AND """
+        JOIN bucket b ON b.bucket_id = ANY (ARRAY[w.bucket_id]) AND """
     + CONFIG_NUMBER
     + """ = w.config_number
         WHERE EXISTS (SELECT FROM s)
-        ORDER BY b.bucket_id FOR SHARE OF b
+        ORDER BY w.bucket_id FOR SHARE OF b
     )"""
 )
 

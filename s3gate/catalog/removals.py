@@ -91,7 +91,8 @@ _REMOVED: Final = (
     """, older AS (
         DELETE FROM version v USING j
         WHERE j.refusal = 0 AND NOT j.is_head
-          AND v.bucket_id = j.bucket_id AND v.key = j.key AND v.version = (j.old).version
+          AND v.bucket_id = ANY (ARRAY[j.bucket_id]) AND v.key = ANY (ARRAY[j.key])
+          AND v.version = ANY (ARRAY[(j.old).version])
         RETURNING j.place
     ), next AS MATERIALIZED (
         SELECT j.place, j.bucket_id, j.key, follower.version
@@ -105,7 +106,8 @@ _REMOVED: Final = (
         WHERE j.refusal = 0 AND j.is_head
     ), moved AS (
         DELETE FROM version v USING next
-        WHERE v.bucket_id = next.bucket_id AND v.key = next.key AND v.version = next.version
+        WHERE v.bucket_id = ANY (ARRAY[next.bucket_id]) AND v.key = ANY (ARRAY[next.key])
+          AND v.version = ANY (ARRAY[next.version])
         RETURNING next.place, v.*
     ), promoted AS (
         UPDATE object o SET version = m.version, modified_at = m.modified_at, ("""
@@ -113,12 +115,13 @@ _REMOVED: Final = (
     + ") = ROW ("
     + made_of("m")
     + """)
-        FROM moved m WHERE o.bucket_id = m.bucket_id AND o.key = m.key
+        FROM moved m WHERE o.bucket_id = ANY (ARRAY[m.bucket_id]) AND o.key = ANY (ARRAY[m.key])
         RETURNING m.place
     ), last AS (
         DELETE FROM object o USING j
         WHERE j.refusal = 0 AND j.is_head AND NOT EXISTS (SELECT FROM next WHERE next.place = j.place)
-          AND o.bucket_id = j.bucket_id AND o.key = j.key AND o.version = (j.old).version
+          AND o.bucket_id = ANY (ARRAY[j.bucket_id]) AND o.key = ANY (ARRAY[j.key])
+          AND o.version = (j.old).version
         RETURNING j.place
     ), done AS MATERIALIZED (
         SELECT place FROM older UNION ALL SELECT place FROM promoted UNION ALL SELECT place FROM last

@@ -165,7 +165,8 @@ _CHANGED: Final = (
     + made_of("j")
     + """)
         FROM j
-        WHERE j.refusal = 0 AND j.makes AND o.bucket_id = j.bucket_id AND o.key = j.key
+        WHERE j.refusal = 0 AND j.makes AND o.bucket_id = ANY (ARRAY[j.bucket_id])
+          AND o.key = ANY (ARRAY[j.key])
           AND o.version = (j.old).version
         RETURNING j.place, o.version, o.version_id, j.content_id AS new_content_id, j.keeps, j.old, j.nil
     ), i AS (
@@ -181,7 +182,8 @@ _CHANGED: Final = (
         RETURNING content_id, version_id
     ), d AS (
         DELETE FROM object o USING j
-        WHERE j.refusal = 0 AND NOT j.makes AND o.bucket_id = j.bucket_id AND o.key = j.key
+        WHERE j.refusal = 0 AND NOT j.makes AND o.bucket_id = ANY (ARRAY[j.bucket_id])
+          AND o.key = ANY (ARRAY[j.key])
           AND o.version = (j.old).version
         RETURNING j.place, o.version, j.content_id AS new_content_id, j.old
     ), done AS MATERIALIZED (
@@ -192,7 +194,8 @@ _CHANGED: Final = (
         INSERT INTO version SELECT (old).*, now() FROM u WHERE keeps
     ), x AS (
         DELETE FROM version v USING u
-        WHERE v.bucket_id = (u.old).bucket_id AND v.key = (u.old).key AND v.version = (u.nil).version
+        WHERE v.bucket_id = ANY (ARRAY[(u.old).bucket_id]) AND v.key = ANY (ARRAY[(u.old).key])
+          AND v.version = ANY (ARRAY[(u.nil).version])
         RETURNING u.new_content_id, v.content_id, v.part_count, v.layout_id, v.extents
     ), g AS (
         INSERT INTO garbage (kind, content_id, part_count, layout_id, extents)
