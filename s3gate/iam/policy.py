@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, NoReturn
 
 from s3gate.iam import vocabulary
 from s3gate.iam.conditions import Condition, compile_condition, split_operator
-from s3gate.iam.patterns import Glob, Template, glob, has_wildcard, template, wild
+from s3gate.iam.patterns import Glob, Template, canonical_key, glob, has_wildcard, template, wild
 from s3gate.iam.principal import is_principal_arn, is_provider, is_service, is_unique_id
 from s3gate.iam.statement import Names, Policy, Principals, Statement, account_of, keys_of
 from s3gate.s3.errors import S3Error
@@ -77,6 +77,21 @@ def _parse(document: bytes, kind: Kind, bucket: str, limit: int | None, kept: bo
     reader = _Reader(kind, bucket, kept)
     _check_length(document, kind, _DEMANDS[kind].limit if limit is None else limit)
     return reader.policy(document)
+
+
+def check_keys(document: bytes) -> None:
+    """MalformedPolicy if a bucket's policy, which is valid, asks of an action what its requests never have.
+
+    Asked when it is put only: such a condition holds for none of the requests or for all, and does no other harm in a
+    policy that is kept.
+    """
+    for number, statement in enumerate(_listed(json.loads(document)["Statement"])):
+        keys = [key for operator in statement.get("Condition", {}).values() for key in operator]
+        for action in _listed(statement.get("Action", [])):
+            for key in keys:
+                if not vocabulary.has_key(action, canonical_key(key)):
+                    message = "Conditions do not apply to combination of actions and resources in statement"
+                    raise S3Error.of("MalformedPolicy", message, Detail=f'Statement[{number}].Condition: "{key}"')
 
 
 def _check_length(document: bytes, kind: Kind, limit: int) -> None:

@@ -54,6 +54,38 @@ ResourceOrgPaths SecureTransport SourceAccount SourceArn SourceIdentity SourceIp
 SourceOwner SourceVpc SourceVpcArn SourceVpce TagKeys TokenIssueTime UserAgent VpcSourceIp VpceAccount VpceOrgID
 VpceOrgPaths ViaAWSService userid username
 """
+# Keys that only some actions have, and those actions. All other keys belong to every request.
+_LIMITED_KEYS = {
+    "delimiter max-keys prefix": "ListBucket ListBucketMultipartUploads ListBucketVersions",
+    "VersionId": """
+        DeleteObjectVersion DeleteObjectVersionTagging GetObjectVersion GetObjectVersionAcl GetObjectVersionAttributes
+        GetObjectVersionTagging GetObjectVersionTorrent PutObjectVersionAcl PutObjectVersionTagging
+    """,
+    "ExistingObjectTag": """
+        DeleteObjectTagging DeleteObjectVersionTagging GetObject GetObjectAcl GetObjectAttributes GetObjectTagging
+        GetObjectVersion GetObjectVersionAcl GetObjectVersionAttributes GetObjectVersionTagging PutObjectAcl
+        PutObjectTagging PutObjectVersionAcl PutObjectVersionTagging
+    """,
+    "RequestObjectTag RequestObjectTagKeys": """
+        BypassGovernanceRetention PutObject PutObjectTagging PutObjectVersionTagging ReplicateObject ReplicateTags
+    """,
+    """x-amz-acl x-amz-grant-full-control x-amz-grant-read x-amz-grant-read-acp x-amz-grant-write
+    x-amz-grant-write-acp""": """
+        BypassGovernanceRetention CreateBucket PutBucketAcl PutObject PutObjectAcl PutObjectVersionAcl
+    """,
+    """x-amz-copy-source x-amz-metadata-directive x-amz-server-side-encryption
+    x-amz-server-side-encryption-aws-kms-key-id x-amz-server-side-encryption-customer-algorithm x-amz-storage-class
+    x-amz-website-redirect-location""": "BypassGovernanceRetention PutObject ReplicateObject",
+    "object-lock-mode object-lock-remaining-retention-days object-lock-retain-until-date": """
+        BypassGovernanceRetention PutObject PutObjectRetention ReplicateObject
+    """,
+    "object-lock-legal-hold": "BypassGovernanceRetention PutObject PutObjectLegalHold ReplicateObject",
+    "if-match": "DeleteObject DeleteObjectVersion PutObject",
+    "if-none-match ObjectCreationOperation": "PutObject",
+    "LocationConstraint": "CreateBucket",
+    "x-amz-object-ownership": "CreateBucket PutBucketOwnershipControls",
+    "InventoryAccessibleOptionalFields": "PutInventoryConfiguration",
+}
 _KEYS_OF_TAGS = frozenset(
     (
         "aws:principaltag",
@@ -75,6 +107,11 @@ BUCKET_ACTIONS = frozenset(f"s3:{name}" for name in _ON_BUCKETS.split())
 CONDITION_KEYS = frozenset(f"s3:{name}".lower() for name in _S3_KEYS.split()) | frozenset(
     f"aws:{name}".lower() for name in _GLOBAL_KEYS.split()
 )
+_ACTIONS_OF_KEY = {
+    f"s3:{key}".lower(): frozenset(f"s3:{action}".lower() for action in actions.split())
+    for keys, actions in _LIMITED_KEYS.items()
+    for key in keys.split()
+}
 _LOWERED = {name.lower(): name in OBJECT_ACTIONS for name in OBJECT_ACTIONS | BUCKET_ACTIONS}
 
 
@@ -115,3 +152,10 @@ def is_condition_key(name: str) -> bool:
     if slash:
         return tag != "" and stem.lower() in _KEYS_OF_TAGS
     return name.lower() in CONDITION_KEYS
+
+
+@lru_cache(maxsize=1024)
+def has_key(pattern: str, key: str) -> bool:
+    """Whether requests for an action, or for one that a pattern names, have a condition key (canonical) to be asked."""
+    actions = _ACTIONS_OF_KEY.get(key.partition("/")[0])
+    return actions is None or pattern == "*" or any(map(wild(pattern.lower()), actions))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from s3gate.catalog.rows import BucketRow
-from s3gate.operations._access import admit
+from s3gate.operations._access import account_of_caller, admit
 from s3gate.operations._failures import no_such_bucket
 from s3gate.operations.exchange import Call
 from s3gate.s3.errors import S3Error
@@ -26,6 +26,14 @@ async def find_bucket(call: Call, *, again: bool = False) -> BucketRow:
             raise no_such_bucket(call.request.bucket)
         await admit(call, row)
     await check_owner(call, row)
+    return row
+
+
+async def find_own_bucket(call: Call) -> BucketRow:
+    """The same for what the owner's account alone may do, whoever else was allowed it: MethodNotAllowed to others."""
+    row = await find_bucket(call)
+    if account_of_caller(call) != row.owner:
+        raise S3Error.of("MethodNotAllowed", Method=call.request.method, ResourceType="BUCKETPOLICY")
     return row
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 from s3gate.catalog.rows import BucketRow
 from s3gate.iam.actions import asks
 from s3gate.iam.decide import POLICY
-from s3gate.iam.policy import parse
+from s3gate.iam.policy import check_keys, parse
 from s3gate.iam.public import is_public
 from s3gate.operations._access import ask
 from s3gate.operations._acl import access_of
-from s3gate.operations._bucket import find_bucket
+from s3gate.operations._bucket import find_own_bucket
 from s3gate.operations._configs import read_configuration
 from s3gate.operations._principals import with_principals
 from s3gate.operations.exchange import Call, Response
@@ -21,9 +21,10 @@ CONFIRM = "x-amz-confirm-remove-self-bucket-access"
 
 
 async def put_bucket_policy(call: Call) -> Response:
-    bucket = await find_bucket(call)
+    bucket = await find_own_bucket(call)
     document = await read_configuration(call)
     policy = parse(document, "bucket", bucket.name)
+    check_keys(document)
     kept = await with_principals(call, document, policy)
     if access_of(bucket).block.block_policy and is_public(policy):
         raise S3Error.of("AccessDenied")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from s3gate.iam.policy import Kind, parse
+from s3gate.iam.policy import Kind, check_keys, parse
 from s3gate.s3.errors import S3Error
 
 BUCKET = "my-bucket"
@@ -65,6 +65,47 @@ def refusal(text: str | bytes, kind: Kind = "bucket") -> tuple[str, str, str]:
 )
 def test_bucket_policies_that_are_taken(text: str) -> None:
     assert parse(text, "bucket", BUCKET).statements
+
+
+@pytest.mark.parametrize(
+    ("action", "key", "fits"),
+    [
+        ("s3:ListBucket", "s3:prefix", True),
+        ("s3:GetObject", "s3:prefix", False),
+        (["s3:ListBucket", "s3:GetBucketLocation"], "s3:prefix", False),
+        ("s3:PutObject", "S3:X-Amz-Acl", True),
+        ("S3:putobject", "s3:x-amz-server-side-encryption", True),
+        ("s3:GetObject", "s3:x-amz-acl", False),
+        (["s3:PutObject", "s3:GetObject"], "s3:x-amz-acl", False),
+        ("s3:PutObjectTagging", "s3:RequestObjectTag/a", True),
+        ("s3:GetObjectVersionTagging", "s3:ExistingObjectTag/a", True),
+        ("s3:DeleteObject", "s3:ExistingObjectTag/a", False),
+        ("s3:GetObject", "s3:VersionId", False),
+        ("s3:GetObjectVersion", "s3:versionid", True),
+        ("s3:PutObjectRetention", "s3:object-lock-remaining-retention-days", True),
+        ("s3:Get*", "s3:ExistingObjectTag/a", True),
+        ("s3:Delete*", "s3:prefix", False),
+        ("s3:*", "s3:prefix", True),
+        ("*", "s3:x-amz-acl", True),
+        ("s3:GetObject", "aws:SourceIp", True),
+        ("s3:GetObject", "s3:TlsVersion", True),
+    ],
+)
+def test_conditions_are_on_what_the_actions_have(action: str | list[str], key: str, fits: bool) -> None:
+    condition = {"Null": {key: "true"}}
+    text = changed(Resource=[ARN, f"{ARN}/*"], Action=action, Condition=condition).encode()
+    assert parse(text, "bucket", BUCKET), "as one that was kept before"
+    if fits:
+        check_keys(text)
+        return
+    with pytest.raises(S3Error, match="Conditions do not apply to combination of actions and resources") as caught:
+        check_keys(text)
+    assert caught.value.extra["Detail"] == f'Statement[0].Condition: "{key}"'
+
+
+def test_of_other_actions_nothing_is_known() -> None:
+    condition = {"Null": {"s3:prefix": "true"}}
+    check_keys(changed(Action=ABSENT, NotAction="s3:GetObject", Condition=condition).encode())
 
 
 FIRST = "Statement[0]"

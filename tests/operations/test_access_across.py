@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from s3gate.catalog.identity_rows import AccountRow
+from s3gate.catalog.identity_rows import AccountRow, IdentityRow
 from s3gate.iam import principal
 from s3gate.iam.acl import ALL_USERS
 from s3gate.identity.identity import Identity
+from s3gate.identity.naming import MAIN_ACCOUNT_ID, MAIN_CANONICAL_ID
 from s3gate.s3 import xml_acl
 from s3gate.s3.credentials import Authentication, Credential, PayloadMode
 from tests.operations.bench import ROOT, Bench, Reply, code
@@ -236,10 +238,27 @@ async def test_public_access_is_blocked_at_once(shared: Bench) -> None:
 
 
 async def test_who_would_lock_themselves_out_must_mean_it(shared: Bench) -> None:
-    await let(shared, "s3:PutBucketPolicy", who={"AWS": ALT_ACCOUNT})
+    bob = principal.user(MAIN_ACCOUNT_ID, MAIN_CANONICAL_ID, "bob", "AIDABOB")
+    shared.identities.known["BOB"] = Identity(bob, Credential("BOB", "secret"), 1)
+    row = IdentityRow(MAIN_ACCOUNT_ID, "user", "bob", "AIDABOB", "/", b"", NOW)
+    shared.identities.tables.rows[MAIN_ACCOUNT_ID, "user", "bob"] = row
+    auth = replace(ALT, access_key="BOB")
+    await let(shared, "s3:PutBucketPolicy", who={"AWS": bob.arn})
     document = (await shared.ask("GET", "/box?policy")).body.replace(b"s3:PutBucketPolicy", b"s3:ListBucket")
-    asked = shared.ask("PUT", "/box?policy", document, auth=ALT)
+    asked = shared.ask("PUT", "/box?policy", document, auth=auth)
     assert await code(asked) == "InvalidRequest"
     headers = {"x-amz-confirm-remove-self-bucket-access": "true"}
-    assert (await shared.ask("PUT", "/box?policy", document, headers, auth=ALT)).status == 204
-    assert await refused(shared, "PUT", "/box?policy", ALT, body=document)
+    assert (await shared.ask("PUT", "/box?policy", document, headers, auth=auth)).status == 204
+    assert await refused(shared, "PUT", "/box?policy", auth, body=document)
+
+
+async def test_the_policy_is_for_the_owners_account_alone(shared: Bench) -> None:
+    """Whoever else is allowed to see or change it: they hear that this is no method of theirs."""
+    await let(shared, "s3:*")
+    kept = (await shared.ask("GET", "/box?policy")).body
+    for auth in (ALT, NOBODY):
+        for method, body in (("GET", b""), ("PUT", kept), ("DELETE", b"")):
+            assert await code(shared.ask(method, "/box?policy", body, auth=auth)) == "MethodNotAllowed"
+    assert (await shared.ask("GET", "/box?policy")).body == kept
+    await shared.ask("DELETE", "/box?policy")
+    assert await refused(shared, "GET", "/box?policy", ALT)

@@ -72,6 +72,7 @@ async def test_the_life_of_a_policy(open_bench: Bench) -> None:
         (policy(Principal={"CanonicalUser": "9" * 64}), "MalformedPolicy"),
         (policy(Principal={"AWS": "arn:aws:iam::999999999999:user/nobody"}), "MalformedPolicy"),
         (policy(Sid="x" * 20_480), "MalformedPolicy"),
+        (policy(Condition={"StringEquals": {"s3:prefix": "a"}}), "MalformedPolicy"),
     ],
 )
 async def test_policies_that_are_refused(open_bench: Bench, document: bytes, expected: str) -> None:
