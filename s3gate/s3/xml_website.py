@@ -18,7 +18,8 @@ LIMIT_BYTES = 128 * 1024
 LIMIT_RULES = 50
 SITES_CACHED = 256
 
-_HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]+").fullmatch
+# Whatever may stand in a URL: AWS takes a path and a query behind the name, and Terraform sends them there.
+_HOST = re.compile(r"[A-Za-z0-9.:\[\]_][A-Za-z0-9.:\[\]_/?#=&%~+,;@!$'()*-]*").fullmatch
 
 _SHAPE = group(
     "WebsiteConfiguration",

@@ -161,6 +161,13 @@ def test_configurations_that_are_refused(data: bytes, code: str, message: str) -
     assert refused.value.code == code and refused.value.message.startswith(message)
 
 
+@pytest.mark.parametrize("host", ["h", "www.h.test:8080", "[::1]:80", "h.test/sub/folder", "h.test?my=query&amp;b=%20"])
+def test_a_host_may_bring_a_path_and_a_query(host: str) -> None:
+    data = document(f"<RedirectAllRequestsTo><HostName>{host}</HostName></RedirectAllRequestsTo>")
+    found = xml_website.website(xml_website.canonical(data)).everything
+    assert found is not None and found.host == host.replace("&amp;", "&")
+
+
 def test_fifty_rules_are_enough() -> None:
     assert len(xml_website.website(xml_website.canonical(rules(*[REDIRECT] * 50))).rules) == 50
 
