@@ -70,6 +70,7 @@ async def test_the_life_of_a_policy(open_bench: Bench) -> None:
         (policy(Resource="arn:aws:s3:::other/*"), "MalformedPolicy"),
         (policy(Principal={"AWS": "999999999999"}), "MalformedPolicy"),
         (policy(Principal={"CanonicalUser": "9" * 64}), "MalformedPolicy"),
+        (policy(Principal={"Service": ["logging.s3.amazonaws.com", "logging"]}), "MalformedPolicy"),
         (policy(Principal={"AWS": "arn:aws:iam::999999999999:user/nobody"}), "MalformedPolicy"),
         (policy(Sid="x" * 20_480), "MalformedPolicy"),
         (policy(Condition={"StringEquals": {"s3:prefix": "a"}}), "MalformedPolicy"),
