@@ -143,6 +143,11 @@ def ask_to_tag(bucket: str) -> Ask:
     return Ask("s3:TagResource", bucket_arn(bucket), bucket)
 
 
+def ask_to_change_acl(bucket: str) -> Ask:
+    """For making a bucket again, which makes its ACL anew."""
+    return Ask("s3:PutBucketAcl", bucket_arn(bucket), bucket)
+
+
 def ask_to_list(bucket: str) -> Ask:
     """Who may not list a bucket is not told whether a key exists: 403 in place of 404."""
     return Ask(LIST, bucket_arn(bucket), bucket)

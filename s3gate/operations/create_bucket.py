@@ -7,12 +7,11 @@ import re
 from s3gate.catalog.errors import BucketTaken
 from s3gate.iam import acl as acls
 from s3gate.iam import decide
-from s3gate.iam.actions import ask_to_tag
+from s3gate.iam.actions import ask_to_change_acl, ask_to_tag
 from s3gate.iam.context import said_bucket
 from s3gate.iam.public import acl_of_new_bucket
 from s3gate.operations._access import account_of_caller, ask, ask_said
 from s3gate.operations._acl import access_of, keep_acl, settled
-from s3gate.operations._failures import no_such_bucket
 from s3gate.operations.exchange import Call, Response
 from s3gate.s3 import xml_access, xml_in, xml_out, xml_tagging
 from s3gate.s3.errors import S3Error, invalid_argument
@@ -48,7 +47,7 @@ async def create_bucket(call: Call) -> Response:
             raise S3Error.of("BucketAlreadyExists", BucketName=request.bucket) from taken
         if settings.region != CLASSIC_REGION:
             raise S3Error.of("BucketAlreadyOwnedByYou", BucketName=request.bucket) from taken
-        await _make_acl_anew(call)
+        await _make_acl_anew(call, owner)
     return Response(headers=[(b"location", b"/" + request.bucket.encode())])
 
 
@@ -62,14 +61,17 @@ def _elsewhere(location: str, region: str) -> S3Error:
     return S3Error.of("IllegalLocationConstraintException", message)
 
 
-async def _make_acl_anew(call: Call) -> None:
-    """The ACL that the headers ask for, or none, in place of the one that there is. All else stays as it is."""
+async def _make_acl_anew(call: Call, owner: str) -> None:
+    """The ACL that the headers ask for, or none, in place of the one that there is. Changing it takes leave as ever."""
     bucket = await call.gate.catalog.find_bucket(call.request.bucket, fresh=True)
-    if bucket is None:  # gone meanwhile
-        raise no_such_bucket(call.request.bucket)
+    if bucket is None or bucket.owner != owner:  # gone meanwhile
+        raise S3Error.of("OperationAborted")
     access = access_of(bucket)
-    asked = acl_of_new_bucket(call.request.headers, owner=bucket.owner, ownership=access.ownership, block=access.block)
-    await keep_acl(call, bucket, acls.pack(await settled(call, asked), bucket.owner))
+    asked = acl_of_new_bucket(call.request.headers, owner=owner, ownership=access.ownership, block=access.block)
+    kept = acls.pack(await settled(call, asked), owner)
+    if kept != bucket.settings.get(decide.ACL, b""):
+        await ask(call, [ask_to_change_acl(bucket.name)], bucket)
+        await keep_acl(call, bucket, kept)
 
 
 def _wants_lock(headers: Headers) -> bool:

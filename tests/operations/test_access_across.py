@@ -262,3 +262,17 @@ async def test_the_policy_is_for_the_owners_account_alone(shared: Bench) -> None
     assert (await shared.ask("GET", "/box?policy")).body == kept
     await shared.ask("DELETE", "/box?policy")
     assert await refused(shared, "GET", "/box?policy", ALT)
+
+
+async def test_making_a_bucket_again_changes_no_acl_that_may_not_be_changed(shared: Bench) -> None:
+    await grant(shared, "/box?acl", x_amz_acl="public-read")
+    await let(shared, "s3:PutBucketAcl", effect="Deny")
+    shared.gate = replace(shared.gate, settings=replace(shared.gate.settings, block_public_access=False))
+    for headers in ({}, {"x-amz-acl": "public-read-write", "x-amz-object-ownership": "ObjectWriter"}):
+        assert await code(shared.ask("PUT", "/box", b"", headers)) == "AccessDenied"
+    assert len((await shared.ask("GET", "/box?acl")).texts("Grant")) == 2
+    same = {"x-amz-acl": "public-read", "x-amz-object-ownership": "ObjectWriter"}
+    assert (await shared.ask("PUT", "/box", b"", same)).status == 200
+    await shared.ask("DELETE", "/box?policy")
+    assert (await shared.ask("PUT", "/box")).status == 200
+    assert len((await shared.ask("GET", "/box?acl")).texts("Grant")) == 1
