@@ -90,7 +90,9 @@ class Door:
             response = visit.response = await self._answer(scope, receive, visit)
             request = visit.request
             if request is not None and request.headers.get_bytes(b"origin") is not None:
-                visit.for_page = await headers_for_page(self._gate, request, None if visit.error else visit.call)
+                # What streams is an object that was found, be it a website's page of errors.
+                failed = visit.error and isinstance(response.body, bytes)
+                visit.for_page = await headers_for_page(self._gate, request, None if failed else visit.call)
             await self._send(visit, response, send)
         finally:
             self._meters.inflight -= 1

@@ -271,5 +271,6 @@ async def test_nobody_reads_what_nobody_opened(listen: Any, bench: Bench) -> Non
 
 @pytest.mark.usefixtures("public")
 async def test_websites_are_pages_of_other_origins_too(listen: Any, app: Any) -> None:
-    reply = await visit(listen, app, "/page.html", origin="http://page.test")
-    assert reply.headers["access-control-allow-origin"] == "http://page.test"
+    for path, status in (("/page.html", 200), ("/absent.html", 404)):
+        reply = await visit(listen, app, path, origin="http://page.test")
+        assert (reply.status, reply.headers["access-control-allow-origin"]) == (status, "http://page.test")
