@@ -17,7 +17,14 @@ from moto.server import ThreadedMotoServer
 
 # Different at every call.
 VOLATILE = {"HostId", "RequestId", "LastModified", "Initiated", "CreationDate", "UploadId", "VersionId", "Date"}
-VOLATILE |= {"NextContinuationToken", "HTTPHeaders", "RetryAttempts", "MaxAttemptsReached", "Location"}
+VOLATILE |= {
+    "NextContinuationToken",
+    "NextUploadIdMarker",
+    "HTTPHeaders",
+    "RetryAttempts",
+    "MaxAttemptsReached",
+    "Location",
+}
 # Facts of the installation, not of the protocol: who owns a bucket, whether AWS encrypts by default.
 INSTALLATION = {"Owner", "Initiator", "ServerSideEncryption", "BucketKeyEnabled", "StorageClass"}
 # Newer than moto's model: default checksums and their types, what HeadBucket and CreateBucket tell of a bucket.
@@ -38,7 +45,10 @@ MOTO_IS_WRONG: dict[str, tuple[str, Any]] = {
     "versions": ("a request's encoding-type is echoed (API reference, ListObjectVersions)", {"EncodingType": "url"}),
     "uploads none": ("the answer's element Prefix is always there", {"Prefix": ""}),
     "complete unknown": ("the upload does not exist; moto fails", ("NoSuchUpload", 404)),
-    "uploads": ("the answer's element Prefix is always there", {"Prefix": ""}),
+    "uploads": (
+        "the answer's element Prefix is always there, and the last entry is named on the last page as well",
+        {"Prefix": "", "NextKeyMarker": "folder/upload"},
+    ),
     "complete in wrong order": ("parts that are not ascending are InvalidPartOrder", ("InvalidPartOrder", 400)),
 }
 

@@ -309,7 +309,7 @@ COMPLETIONS: dict[str, tuple[int, str]] = {
     "<Part><PartNumber>1</PartNumber></Part>": MALFORMED,
     PART.format("x", "{e}"): MALFORMED,
     PART.format("", "{e}"): MALFORMED,
-    PART.format("-1", "{e}"): MALFORMED,
+    PART.format("-1", "{e}"): INVALID,
     PART.format("9" * 30, "{e}"): MALFORMED,
     PART.format("٣", "{e}"): MALFORMED,
     PART.format("2", "{e}"): (400, "InvalidPart"),
