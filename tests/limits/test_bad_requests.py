@@ -97,7 +97,7 @@ TARGETS: dict[str, tuple[int, str]] = {
         f"PUT /{{b}}/up?uploadId={{u}}&partNumber={text}": INVALID
         for text in ("0", "-1", "10001", "x", "", "1.0", "1e3", "00000000000000000001", "%D9%A3")
     },
-    "PUT /{b}/up?uploadId={u}": INVALID,
+    "PUT /{b}/up?uploadId={u}": (405, "MethodNotAllowed"),
     "PUT /{b}/up?partNumber=1": INVALID,
     **{
         f"PUT /{{b}}/up?partNumber=1&uploadId={text}": (404, "NoSuchUpload")
