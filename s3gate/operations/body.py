@@ -301,7 +301,8 @@ class Body:
         digest = self._checksum.digest()
         claimed = expected.digest
         if expected.trailer is not None:
-            claimed = checksums.parse_value(self._algorithm, trailers.get(expected.trailer, ""))
+            value = trailers.get(expected.trailer, "")
+            claimed = checksums.parse_value(self._algorithm, value, f"{expected.trailer} trailing")
         if claimed is not None and claimed != digest:
             raise checksums.mismatch(self._algorithm)
         return checksums.Checksum.full(self._algorithm, digest).text()

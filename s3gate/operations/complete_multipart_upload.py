@@ -155,7 +155,8 @@ def _check_size(text: str | None, size: int) -> None:
     if text is None:
         return
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise S3Error.of("InvalidRequest", f"Value for x-amz-mp-object-size header is invalid: '{text}'")
+        wrong = "less than zero" if text.startswith("-") and text[1:].isdecimal() else "invalid"
+        raise S3Error.of("InvalidRequest", f"Value for x-amz-mp-object-size header is {wrong}: '{text}'")
     if int(text) != size:
         message = "The provided 'x-amz-mp-object-size' header does not match what was computed."
         raise S3Error.of("InvalidRequest", message)

@@ -208,6 +208,14 @@ async def test_claims_about_the_whole(upload: Upload, headers: dict[str, str], e
         assert await code(upload.complete(headers=headers)) == error
 
 
+@pytest.mark.parametrize(("text", "wrong"), [("-1", "less than zero"), ("many", "invalid"), ("", "invalid")])
+async def test_a_size_that_is_none(upload: Upload, text: str, wrong: str) -> None:
+    await upload.part(1, b"x")
+    with pytest.raises(S3Error) as caught:
+        await upload.complete(headers={"x-amz-mp-object-size": text})
+    assert caught.value.message == f"Value for x-amz-mp-object-size header is {wrong}: '{text}'"
+
+
 async def test_a_condition_that_fails_keeps_the_upload(bench: Bench, upload: Upload) -> None:
     await bench.put("/box/big")
     await upload.part(1, b"x")
