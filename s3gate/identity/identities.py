@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -55,6 +55,7 @@ class Identities:
         self._reading: dict[tuple[str, str], asyncio.Task[Identity | None]] = {}
         self._accounts: tuple[int, dict[str, AccountRow]] = (-1, {})
         self._by_canonical_id: dict[str, str] = {}
+        self._display_names: dict[str, str] = {}
         self._used: dict[str, tuple[datetime, str]] = {}
 
     async def start(self) -> None:
@@ -111,12 +112,18 @@ class Identities:
             rows = {row.account_id: row for row in await self.tables.accounts()}
             self._accounts = (number, rows)
             self._by_canonical_id = {row.canonical_id: row.account_id for row in rows.values()}
+            self._display_names = {row.canonical_id: row.name for row in rows.values() if row.name != row.account_id}
         return self._accounts[1]
 
     async def account_of(self, canonical_id: str, number: int) -> str:
         """The number of the account with this canonical id, as of this number of the identities; "" if it is gone."""
         await self.accounts(number)
         return self._by_canonical_id.get(canonical_id, "")
+
+    async def display_names(self, number: int) -> Mapping[str, str]:
+        """The names of accounts that were given one, by canonical id, as of this number of the identities."""
+        await self.accounts(number)
+        return self._display_names
 
     def token_of(self, session: Session) -> str:
         """The token of new temporary credentials."""

@@ -15,6 +15,7 @@ from s3gate.operations._replies import xml
 from s3gate.operations.exchange import Call, RawHeaders, Response
 from s3gate.s3 import xml_acl
 from s3gate.s3.errors import S3Error
+from s3gate.s3.xml_out import Owner
 
 
 def access_of(bucket: BucketRow) -> BucketAccess:
@@ -25,6 +26,11 @@ def access_of(bucket: BucketRow) -> BucketAccess:
 def owner_of(bucket: BucketRow, kept: bytes) -> str:
     """Whose an object or an upload of the bucket is that has this ACL."""
     return bucket.owner if access_of(bucket).enforced else acls.owner_of(kept, bucket.owner)
+
+
+async def shown(call: Call, canonical_id: str, number: int) -> Owner:
+    """The account as documents show it, as of this number of the identities."""
+    return Owner(canonical_id, (await call.gate.identities.display_names(number)).get(canonical_id, ""))
 
 
 async def with_acl(call: Call, bucket: BucketRow, traits: Traits) -> Traits:
@@ -93,7 +99,12 @@ async def settled(call: Call, found: Acl) -> Acl:
     )
 
 
-def answer_acl(bucket: BucketRow, found: Acl, headers: RawHeaders) -> Response:
+async def answer_acl(call: Call, bucket: BucketRow, found: Acl, headers: RawHeaders) -> Response:
     """The document; where ACLs are disabled, everything is the bucket owner's."""
-    shown = acls.private(bucket.owner) if access_of(bucket).enforced else found
-    return xml(xml_acl.acl(shown.owner, shown.grants), headers)
+    acl = acls.private(bucket.owner) if access_of(bucket).enforced else found
+    number = bucket.identity_number
+    grants = [
+        (grantee if ":" in grantee else await shown(call, grantee, number), permission)
+        for grantee, permission in acl.grants
+    ]
+    return xml(xml_acl.acl(await shown(call, acl.owner, number), grants), headers)

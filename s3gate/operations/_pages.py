@@ -8,13 +8,14 @@ from typing import Generic, TypeVar
 
 from s3gate.catalog.labels import CURRENT
 from s3gate.catalog.rows import BucketRow, CommonPrefix, ListEntry, VersionEntry
-from s3gate.operations._acl import access_of, owner_of
+from s3gate.operations._acl import access_of, owner_of, shown
 from s3gate.operations._bucket import find_bucket
 from s3gate.operations._reading import look_up
 from s3gate.operations.exchange import Call
 from s3gate.s3.headers import STORAGE_CLASS
 from s3gate.s3.listing import ListVersions, Selection
 from s3gate.s3.storage_class import NO_LABELS, label_of
+from s3gate.s3.xml_out import NO_OWNERS, Owner
 
 FIRST_VERSION = (1 << 63) - 1
 """Behind this counter every version of a key comes."""
@@ -84,24 +85,25 @@ async def classes_of_versions(call: Call, page: Page[VersionEntry]) -> Mapping[t
     return await _classes(call, page.bucket, [(entry.key, entry.version) for entry in page.entries])
 
 
-async def owners_of_keys(call: Call, page: Page[ListEntry]) -> Mapping[bytes, str]:
+async def owners_of_keys(call: Call, page: Page[ListEntry]) -> Mapping[bytes, Owner]:
     """The owners of a page's keys that another than the bucket's owner owns; a second look, where that can be."""
     found = await _owners(call, page.bucket, [(entry.key, CURRENT) for entry in page.entries])
     return {key: owner for (key, _), owner in found.items()}
 
 
-async def owners_of_versions(call: Call, page: Page[VersionEntry]) -> Mapping[tuple[bytes, int], str]:
+async def owners_of_versions(call: Call, page: Page[VersionEntry]) -> Mapping[tuple[bytes, int], Owner]:
     """The same of versions, by key and counter."""
     return await _owners(call, page.bucket, [(entry.key, entry.version) for entry in page.entries])
 
 
 async def _owners(
     call: Call, bucket: BucketRow, versions: Sequence[tuple[bytes, int]]
-) -> Mapping[tuple[bytes, int], str]:
+) -> Mapping[tuple[bytes, int], Owner]:
     if access_of(bucket).enforced or not versions:
-        return NO_LABELS
+        return NO_OWNERS
     found = await call.gate.catalog.labels.find_acls(bucket.bucket_id, versions)
-    return {(key, version): owner_of(bucket, acl) for key, version, acl in found}
+    number = bucket.identity_number
+    return {(key, version): await shown(call, owner_of(bucket, acl), number) for key, version, acl in found}
 
 
 async def _classes(

@@ -10,4 +10,4 @@ from s3gate.operations.exchange import Call, Response
 
 async def get_bucket_acl(call: Call) -> Response:
     bucket = await find_bucket(call)
-    return answer_acl(bucket, access_of(bucket).acl or acl.private(bucket.owner), [])
+    return await answer_acl(call, bucket, access_of(bucket).acl or acl.private(bucket.owner), [])

@@ -11,4 +11,4 @@ from s3gate.operations.exchange import Call, Response
 
 async def get_object_acl(call: Call) -> Response:
     bucket, row = await find_object(call)
-    return answer_acl(bucket, acl.unpack(row.acl, bucket.owner), row_version(bucket, row))
+    return await answer_acl(call, bucket, acl.unpack(row.acl, bucket.owner), row_version(bucket, row))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from s3gate.operations._acl import shown
 from s3gate.operations._pages import classes_of_keys, owners_of_keys, page_of_keys
 from s3gate.operations._replies import xml
 from s3gate.operations.exchange import Call, Response
 from s3gate.s3 import listing, xml_pages
-from s3gate.s3.storage_class import NO_LABELS
+from s3gate.s3.xml_out import NO_OWNERS
 
 
 async def list_objects_v2(call: Call) -> Response:
@@ -15,7 +16,8 @@ async def list_objects_v2(call: Call) -> Response:
     bucket = page.bucket
     token = None if page.last_key is None else listing.encode_token(page.last_key)
     classes = await classes_of_keys(call, page)
-    owners = await owners_of_keys(call, page) if asked.fetch_owner else NO_LABELS
+    owner = await shown(call, bucket.owner, bucket.identity_number)
+    owners = await owners_of_keys(call, page) if asked.fetch_owner else NO_OWNERS
     return xml(
-        xml_pages.list_objects_v2(asked, bucket.name, bucket.owner, page.entries, page.prefixes, token, classes, owners)
+        xml_pages.list_objects_v2(asked, bucket.name, owner, page.entries, page.prefixes, token, classes, owners)
     )

@@ -70,7 +70,6 @@ NOT_GIVEN: dict[str, str] = {
     "AbortMultipartUpload: x-amz-version-id": _NO_VERSION,
     "BucketArn": "it belongs to directory buckets",
     "CreateMultipartUpload: x-amz-version-id": _NO_VERSION,
-    "DisplayName": "AWS stopped sending it in November 2025",
     "ListParts: x-amz-version-id": _NO_VERSION,
     "MfaDelete": "it cannot be enabled",
     "RestoreStatus": "nothing was ever restored",

@@ -13,7 +13,7 @@ from lxml import etree
 
 from s3gate.s3.errors import S3Error
 from s3gate.s3.xml_in import local_name, parse_root, text_of
-from s3gate.s3.xml_out import document, element, escape, owner_xml
+from s3gate.s3.xml_out import Owner, account_xml, document, element, escape, owner_xml
 
 LIMIT_BYTES = 64 * 1024
 PERMISSIONS = frozenset(("FULL_CONTROL", "READ", "WRITE", "READ_ACP", "WRITE_ACP"))
@@ -76,14 +76,18 @@ def _malformed() -> S3Error:
     return S3Error.of("MalformedACLError")
 
 
-def acl(owner: str, grants: Iterable[tuple[str, str]]) -> bytes:
-    """The document of an owner and of (grantee, permission): a grantee with a colon is a group's URI."""
+def acl(owner: Owner, grants: Iterable[tuple[Owner | str, str]]) -> bytes:
+    """The document of an owner and of (grantee, permission): a grantee is an account, or a group's URI."""
     items = "".join(
         f"<Grant>{_grantee(grantee)}{element('Permission', permission)}</Grant>" for grantee, permission in grants
     )
     return document("AccessControlPolicy", (owner_xml(owner), f"<AccessControlList>{items}</AccessControlList>"))
 
 
-def _grantee(grantee: str) -> str:
-    kind, name = ("Group", "URI") if ":" in grantee else ("CanonicalUser", "ID")
-    return f'<Grantee xmlns:xsi="{_XSI}" xsi:type="{kind}"><{name}>{escape(grantee)}</{name}></Grantee>'
+def _grantee(grantee: Owner | str) -> str:
+    kind, inner = "CanonicalUser", ""
+    if isinstance(grantee, str):
+        kind, inner = "Group", f"<URI>{escape(grantee)}</URI>"
+    else:
+        inner = account_xml(grantee)
+    return f'<Grantee xmlns:xsi="{_XSI}" xsi:type="{kind}">{inner}</Grantee>'

@@ -7,10 +7,11 @@ knows AWS's element names and their order; it never knows where the values came 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 if TYPE_CHECKING:
@@ -80,9 +81,24 @@ def writable(text: str) -> str:
     return _UNWRITABLE.sub("\ufffd", text)
 
 
-def owner_xml(owner: str, name: str = "Owner") -> str:
-    """An owner: the id alone, for AWS stopped sending display names in November 2025."""
-    return f"<{name}><ID>{escape(owner)}</ID></{name}>"
+class Owner(NamedTuple):
+    """An account as documents show it: its canonical id and, where it was given one, its name."""
+
+    canonical_id: str
+    name: str = ""
+
+
+NO_OWNERS: Mapping[Any, Owner] = MappingProxyType({})
+
+
+def owner_xml(owner: Owner, name: str = "Owner") -> str:
+    """An owner. AWS stopped sending display names in November 2025; clients that compare them expect them still."""
+    return f"<{name}>{account_xml(owner)}</{name}>"
+
+
+def account_xml(account: Owner) -> str:
+    """What identifies an account."""
+    return f"<ID>{escape(account.canonical_id)}</ID>{element('DisplayName', account.name or None)}"
 
 
 def checksum_xml(checksum: str) -> str:
@@ -124,7 +140,7 @@ def ownership_controls(ownership: str) -> bytes:
 
 
 def list_buckets(
-    owner: str, buckets: Iterable[tuple[str, datetime, str]], prefix: str | None, token: str | None
+    owner: Owner, buckets: Iterable[tuple[str, datetime, str]], prefix: str | None, token: str | None
 ) -> bytes:
     """(name, created, region) of each bucket of one page."""
     items = "".join(

@@ -13,6 +13,8 @@ from typing import Protocol
 from s3gate.s3.listing import ListObjects, ListObjectsV2, ListParts, ListUploads, Selection
 from s3gate.s3.storage_class import NO_LABELS, STANDARD, label_of
 from s3gate.s3.xml_out import (
+    NO_OWNERS,
+    Owner,
     checksum_value_xml,
     checksum_xml,
     common_prefixes,
@@ -88,12 +90,16 @@ def page_head(bucket: str, asked: Selection, truncated: bool, limit_name: str) -
 
 
 def _contents(
-    entries: Iterable[KeyEntry], url: bool, owner: str, classes: Mapping[bytes, str], owners: Mapping[bytes, str]
+    entries: Iterable[KeyEntry],
+    url: bool,
+    owner: Owner | None,
+    classes: Mapping[bytes, str],
+    owners: Mapping[bytes, Owner],
 ) -> str:
     """The keys of a page. Entity tags are hex, so they go as they are; the rest is as `xml_out` writes it."""
 
-    def after(label: str, whose: str) -> str:
-        return f"</Size>{whose and owner_xml(whose)}{element('StorageClass', label)}</Contents>"
+    def after(label: str, whose: Owner | None) -> str:
+        return f"</Size>{owner_xml(whose) if whose else ''}{element('StorageClass', label)}</Contents>"
 
     plain = after(STANDARD, owner)
     special = {key: after(classes.get(key, STANDARD), owners.get(key, owner)) for key in {*classes, *owners}}
@@ -111,12 +117,12 @@ def _contents(
 def list_objects(
     asked: ListObjects,
     bucket: str,
-    owner: str,
+    owner: Owner,
     keys: Sequence[KeyEntry],
     prefixes: Sequence[bytes],
     last: bytes | None,
     classes: Mapping[bytes, str] = NO_LABELS,
-    owners: Mapping[bytes, str] = NO_LABELS,
+    owners: Mapping[bytes, Owner] = NO_OWNERS,
 ) -> bytes:
     """V1. `last` is the last entry of a truncated page; NextMarker exists only beside a delimiter.
 
@@ -136,12 +142,12 @@ def list_objects(
 def list_objects_v2(
     asked: ListObjectsV2,
     bucket: str,
-    owner: str,
+    owner: Owner,
     keys: Sequence[KeyEntry],
     prefixes: Sequence[bytes],
     next_token: str | None,
     classes: Mapping[bytes, str] = NO_LABELS,
-    owners: Mapping[bytes, str] = NO_LABELS,
+    owners: Mapping[bytes, Owner] = NO_OWNERS,
 ) -> bytes:
     """V2: KeyCount counts keys and prefixes, and the owner comes only when it was asked for."""
     choice = asked.selection
@@ -151,7 +157,7 @@ def list_objects_v2(
     if asked.start_after is not None:
         parts.append(f"<StartAfter>{encoded_key(asked.start_after, url)}</StartAfter>")
     parts += [element("ContinuationToken", asked.token), element("NextContinuationToken", next_token)]
-    shown = owner if asked.fetch_owner else ""
+    shown = owner if asked.fetch_owner else None
     parts += [_contents(keys, url, shown, classes, owners), common_prefixes(prefixes, url)]
     return document("ListBucketResult", parts)
 
@@ -159,7 +165,7 @@ def list_objects_v2(
 def list_multipart_uploads(
     asked: ListUploads,
     bucket: str,
-    uploads: Sequence[tuple[UploadEntry, str]],
+    uploads: Sequence[tuple[UploadEntry, Owner]],
     prefixes: Sequence[bytes],
     last: tuple[bytes, str] | None,
     truncated: bool,
@@ -191,7 +197,7 @@ def list_multipart_uploads(
 def list_parts(
     asked: ListParts,
     bucket: str,
-    owner: str,
+    owner: Owner,
     upload: UploadEntry,
     parts: Sequence[PartEntry],
     truncated: bool,

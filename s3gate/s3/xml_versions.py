@@ -13,7 +13,17 @@ from s3gate.s3.listing import ListVersions
 from s3gate.s3.storage_class import NO_LABELS, STANDARD
 from s3gate.s3.versions import encode
 from s3gate.s3.xml_in import local_name, malformed, parse_root, text_of
-from s3gate.s3.xml_out import checksum_xml, common_prefixes, document, element, encoded_key, owner_xml, timestamp
+from s3gate.s3.xml_out import (
+    NO_OWNERS,
+    Owner,
+    checksum_xml,
+    common_prefixes,
+    document,
+    element,
+    encoded_key,
+    owner_xml,
+    timestamp,
+)
 from s3gate.s3.xml_pages import KeyEntry, page_head
 
 VERSIONING_LIMIT_BYTES = 64 * 1024
@@ -59,12 +69,12 @@ def versioning(status: str) -> bytes:
 def list_object_versions(
     asked: ListVersions,
     bucket: str,
-    owner: str,
+    owner: Owner,
     versions: Sequence[VersionEntry],
     prefixes: Sequence[bytes],
     last: tuple[bytes, str] | None,
     classes: Mapping[tuple[bytes, int], str] = NO_LABELS,
-    owners: Mapping[tuple[bytes, int], str] = NO_LABELS,
+    owners: Mapping[tuple[bytes, int], Owner] = NO_OWNERS,
 ) -> bytes:
     """Versions and delete markers as they lie. `last` is (key or prefix, version id or "") of a truncated page.
 

@@ -133,13 +133,15 @@ def test_objects_belong_to_their_writers(world: World, main: Holder, alt: Holder
     main.s3.put_bucket_acl(Bucket=bucket, ACL="public-read-write")
     named = {"Bucket": bucket, "Key": "theirs"}
     alt.s3.put_object(**named, Body=b"x")
-    assert alt.s3.get_object_acl(**named)["Owner"]["ID"] == ALT_ID
+    shown = alt.s3.get_object_acl(**named)
+    assert shown["Owner"] == {"ID": ALT_ID, "DisplayName": "alt"}
+    assert [one["Grantee"] for one in shown["Grants"]] == [{**shown["Owner"], "Type": "CanonicalUser"}]
     for listed in (
         main.s3.list_objects(Bucket=bucket, Prefix="theirs")["Contents"],
         main.s3.list_objects_v2(Bucket=bucket, Prefix="theirs", FetchOwner=True)["Contents"],
         main.s3.list_object_versions(Bucket=bucket, Prefix="theirs")["Versions"],
     ):
-        assert [one["Owner"]["ID"] for one in listed] == [ALT_ID]
+        assert [one["Owner"] for one in listed] == [{"ID": ALT_ID, "DisplayName": "alt"}]
     assert outcome(lambda: main.s3.get_object(**named)) == REFUSED
     assert outcome(lambda: main.s3.put_object_acl(**named, ACL="public-read")) == REFUSED
     assert outcome(lambda: main.s3.get_object_acl(**named)) == REFUSED

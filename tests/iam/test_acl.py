@@ -11,6 +11,7 @@ from s3gate.iam.statement import Named
 from s3gate.s3 import xml_acl
 from s3gate.s3.errors import S3Error
 from s3gate.s3.request import Headers
+from s3gate.s3.xml_out import Owner
 
 OWNER, OTHER, THIRD = "a" * 64, "b" * 64, "c" * 64
 ROOT = principal.root("111122223333", OWNER)
@@ -178,7 +179,8 @@ def test_settling() -> None:
     [acl.private(OWNER), Acl(OWNER, ()), acl.canned("log-delivery-write", OWNER, OWNER, on_bucket=True)],
 )
 def test_the_document_says_what_was_meant(found: Acl) -> None:
-    owner, grants = xml_acl.access_control_policy(xml_acl.acl(found.owner, found.grants))
+    named = [(each if ":" in each else Owner(each, "A & Co"), word) for each, word in found.grants]
+    owner, grants = xml_acl.access_control_policy(xml_acl.acl(Owner(found.owner), named))
     assert owner == OWNER
     assert [(acl.grantee(each.kind, each.grantee), each.permission) for each in grants] == shown(found)
 

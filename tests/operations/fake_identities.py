@@ -53,5 +53,8 @@ class FakeIdentities:
     async def account_of(self, canonical_id: str, number: int) -> str:
         return next((row.account_id for row in self._accounts.values() if row.canonical_id == canonical_id), "")
 
+    async def display_names(self, number: int) -> dict[str, str]:
+        return {row.canonical_id: row.name for row in self._accounts.values()}
+
     def note_used(self, identity: Identity, service: str, now: datetime) -> None:
         """Nobody looks."""

@@ -13,6 +13,7 @@ from lxml import etree
 from s3gate.s3 import listing, versions, xml_versions
 from s3gate.s3.errors import S3Error
 from s3gate.s3.request import Query
+from s3gate.s3.xml_out import Owner
 
 NOW = datetime(2026, 11, 23, 5, 6, 7, 89_000, tzinfo=UTC)
 
@@ -69,7 +70,7 @@ def test_a_page_of_versions_and_markers() -> None:
     base = {"key": b"a b", "size": 5, "etag": "e", "modified_at": NOW, "checksum": "CRC32:FULL_OBJECT:x"}
     marker = SimpleNamespace(**base, version=2, version_id=bytes(16), marker=True, is_latest=True)
     null = SimpleNamespace(**base, version=1, version_id=b"", marker=False, is_latest=False)
-    document = xml_versions.list_object_versions(asked, "b", "me", [marker, null], [b"p/"], (b"a b", "null"))
+    document = xml_versions.list_object_versions(asked, "b", Owner("me"), [marker, null], [b"p/"], (b"a b", "null"))
     root = etree.fromstring(document)
     names = [etree.QName(child).localname for child in root]
     assert names[-3:] == ["DeleteMarker", "Version", "CommonPrefixes"]

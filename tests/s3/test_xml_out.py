@@ -14,9 +14,11 @@ from lxml import etree
 from s3gate.s3 import listing, xml_out, xml_pages
 from s3gate.s3.errors import S3Error
 from s3gate.s3.request import Query
+from s3gate.s3.xml_out import Owner
 
 NOW = datetime(2026, 11, 23, 5, 6, 7, 89_000, tzinfo=UTC)
-OWNER = "0" * 64
+OWNER = Owner("0" * 64, "A & Co")
+SHOWN = {"ID": [OWNER.canonical_id], "DisplayName": [OWNER.name]}
 
 
 class Entry(NamedTuple):
@@ -123,7 +125,7 @@ def test_buckets() -> None:
     assert [bucket["Name"] for bucket in got["Buckets"][0]["Bucket"]] == [["b1"], ["b2"]]
     assert got["Prefix"] == ["b"]
     assert got["ContinuationToken"] == ["tok"]
-    assert got["Owner"] == [{"ID": [OWNER]}]
+    assert got["Owner"] == [SHOWN]
 
 
 def test_v1_next_marker_only_beside_a_delimiter() -> None:
@@ -132,7 +134,7 @@ def test_v1_next_marker_only_beside_a_delimiter() -> None:
     assert got["IsTruncated"] == ["true"]
     assert "NextMarker" not in got
     assert got["Marker"] == ["a"]
-    assert got["Contents"][0]["Owner"] == [{"ID": [OWNER]}]
+    assert got["Contents"][0]["Owner"] == [SHOWN]
     assert got["Contents"][0]["ETag"] == ['"5d41402abc4b2a76b9719d911017c592"']
     assert got["Contents"][0]["ChecksumType"] == ["FULL_OBJECT"]
     folded = listing.list_objects(Query.parse(b"max-keys=1&delimiter=/&encoding-type=url"))
