@@ -85,13 +85,15 @@ ATTEMPTS = 3
 
 
 class Digesting:
-    """Bytes on their way through MD5 and one checksum, in the threads beside the event loop."""
+    """Bytes on their way through MD5, where it is wanted, and one checksum, in the threads beside the event loop."""
 
-    __slots__ = ("_algorithm", "_hashers")
+    __slots__ = ("_algorithm", "_checksum", "_hashers", "_md5")
 
-    def __init__(self, algorithm: Algorithm) -> None:
+    def __init__(self, algorithm: Algorithm, want_md5: bool = True) -> None:
         self._algorithm = algorithm
-        self._hashers = (hashlib.md5(usedforsecurity=False), checksums.new(algorithm))
+        self._md5 = hashlib.md5(usedforsecurity=False) if want_md5 else None
+        self._checksum = checksums.new(algorithm)
+        self._hashers = (self._checksum,) if self._md5 is None else (self._md5, self._checksum)
 
     async def take(self, piece: Piece) -> None:
         """Returns when the piece may be forgotten."""
@@ -103,14 +105,16 @@ class Digesting:
         await asyncio.gather(*[loop.run_in_executor(POOL, hasher.update, piece) for hasher in self._hashers])
 
     def digests(self) -> Digests:
-        """Of what was taken."""
-        checksum = checksums.Checksum.full(self._algorithm, self._hashers[1].digest())
-        return Digests(self._hashers[0].digest(), checksum.text())
+        """Of what was taken; the MD5 is empty unless it was wanted."""
+        checksum = checksums.Checksum.full(self._algorithm, self._checksum.digest())
+        return Digests(b"" if self._md5 is None else self._md5.digest(), checksum.text())
 
 
-async def digest_source(call: Call, source: Source, start: int, stop: int, algorithm: Algorithm) -> Digests:
-    """Reads these bytes of the object for their MD5 and checksum; nothing is written."""
-    digesting = Digesting(algorithm)
+async def digest_source(
+    call: Call, source: Source, start: int, stop: int, algorithm: Algorithm, want_md5: bool
+) -> Digests:
+    """Reads these bytes of the object for their checksum and, where it is wanted, MD5; nothing is written."""
+    digesting = Digesting(algorithm, want_md5)
     key = await source.key(call.gate)
     async with aclosing(read_content(call.gate, source.row, start, stop, key)) as pieces:
         async for piece in pieces:

@@ -162,7 +162,8 @@ async def _copied(call: Call, source: Source, decision: Decision | None, headers
         sealing = await sealed_as_source(call, decision, source.opened)
     if is_multipart(row) or (wanted is not None and wanted.value != kept):
         # One read of at most 5 GiB, without a write: the price of the exact ETag and checksum.
-        digests = await digest_source(call, source, 0, row.size, algorithm)
+        read = await digest_source(call, source, 0, row.size, algorithm, is_multipart(row))
+        digests = Digests(read.md5 or await source.md5(call.gate), read.checksum)
     else:
         digests = Digests(await source.md5(call.gate), row.checksum)
     stored = Stored(

@@ -75,7 +75,7 @@ async def _copied(
         return await _rewritten(call, upload, number, sealing, source, start, stop, algorithm)
     source_part, etag, checksum = whole
     if not checksum.startswith(f"{algorithm.value}:{FULL_OBJECT}:"):
-        checksum = (await digest_source(call, source, start, stop, algorithm)).checksum
+        checksum = (await digest_source(call, source, start, stop, algorithm, False)).checksum
     modified_at = await call.gate.catalog.copy_part(source.row, source_part, upload, number, etag, checksum)
     return _Copied(etag, checksum, modified_at)
 

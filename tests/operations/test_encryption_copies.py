@@ -45,6 +45,15 @@ async def test_a_copy_is_encrypted_as_it_asks(vault: Bench, way: str, target: st
 
 
 @way
+async def test_another_checksum_of_an_encrypted_source_leaves_its_md5_as_it_is(vault: Bench, way: str) -> None:
+    await vault.put("/box/a", PLAIN, WAYS[way])
+    source = customer(prefix=COPY_CUSTOMER) if way == "SSE-C" else {}
+    headers = {"x-amz-copy-source": "/box/a", "x-amz-checksum-algorithm": "SHA256", SSE: "AES256", **source}
+    done = await vault.put("/box/b", b"", headers)
+    assert done.text("ChecksumSHA256") and done.text("ETag") == f'"{md5(PLAIN)}"'
+
+
+@way
 async def test_a_plain_object_is_encrypted_by_a_copy(vault: Bench, way: str) -> None:
     await vault.put("/box/a", PLAIN)
     done = await vault.put("/box/a", b"", {"x-amz-copy-source": "/box/a", **WAYS[way]})  # onto itself, too
