@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 Piece = bytes | memoryview
 Update = Callable[[Piece], object]
@@ -38,6 +37,9 @@ class Row:
             self._release()
 
 
+Task = tuple[Sequence[Piece], Row | None]
+
+
 class Chain:
     """Updates of one digest, in order, in the pool's threads. Used from the event loop."""
 
@@ -46,13 +48,13 @@ class Chain:
     def __init__(self, update: Update) -> None:
         self._update = update
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[tuple[Piece, Row | None]] = deque()
+        self._queue: deque[Task] = deque()
         self._idle: asyncio.Future[None] | None = None
         self._failure: BaseException | None = None
 
-    def add(self, piece: Piece, row: Row | None = None) -> None:
-        """Queues a piece; `row` is told when its last piece has been taken in."""
-        self._queue.append((piece, row))
+    def add(self, pieces: Sequence[Piece], row: Row | None = None) -> None:
+        """Queues pieces; `row` is told when they have been taken in."""
+        self._queue.append((pieces, row))
         if self._idle is None:
             self._idle = self._loop.create_future()
             self._start()
@@ -65,15 +67,24 @@ class Chain:
             raise self._failure
 
     def _start(self) -> None:
-        batch = list(self._queue)
+        tasks = list(self._queue)
         self._queue.clear()
-        job = self._loop.run_in_executor(POOL, _take_in, self._update, [piece for piece, _ in batch])
-        job.add_done_callback(partial(self._after, batch))
+        POOL.submit(self._take_in, tasks)
 
-    def _after(self, batch: list[tuple[Piece, Row | None]], job: asyncio.Future[None]) -> None:
-        if not job.cancelled():
-            self._failure = job.exception() or self._failure
-        for _, row in batch:
+    def _take_in(self, tasks: list[Task]) -> None:
+        """In a thread, which tells the loop itself: futures that know one another cost as much as hashing 100 KiB."""
+        failure: BaseException | None = None
+        try:
+            for pieces, _ in tasks:
+                for piece in pieces:
+                    self._update(piece)
+        except BaseException as error:
+            failure = error
+        self._loop.call_soon_threadsafe(self._after, tasks, failure)
+
+    def _after(self, tasks: list[Task], failure: BaseException | None) -> None:
+        self._failure = failure or self._failure
+        for _, row in tasks:
             if row is not None:
                 row.done()
         if self._queue:
@@ -82,8 +93,3 @@ class Chain:
         idle, self._idle = self._idle, None
         if idle is not None:
             idle.set_result(None)
-
-
-def _take_in(update: Update, pieces: list[Piece]) -> None:
-    for piece in pieces:
-        update(piece)

@@ -26,7 +26,7 @@ from s3gate.store.budget import Block, Budget
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 HASHED_AT_ONCE_BYTES = 1024 * 1024
-"""Of a row that is being filled, this much goes to the hashing threads at a time."""
+"""Of what is being received, this much goes to the hashing threads at a time: each time costs the loop two wake-ups."""
 
 
 # Computed at memory speed: handing them to a thread would cost more than they do.
@@ -110,12 +110,16 @@ class Body:
             raise S3Error.of(too_large)
         self._begin(threaded=length is None or length > INLINE_BYTES)
         pieces: list[Piece] = []
+        digested = undigested = 0
         while not self._ended:
             for piece in await self._take():
                 if self.received > limit:
                     raise S3Error.of(too_large)
-                self._update(piece)
                 pieces.append(piece)
+                undigested += len(piece)
+            if undigested >= (1 if self._ended else HASHED_AT_ONCE_BYTES):
+                self._update(pieces[digested:])
+                digested, undigested = len(pieces), 0
         await self._conclude(length)
         return bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
 
@@ -140,7 +144,7 @@ class Body:
         self._begin(threaded=False)
         while not self._ended:
             for piece in await self._take():
-                self._update(piece)
+                self._update((piece,))
                 yield piece
         await self._conclude(self.length)
 
@@ -205,11 +209,12 @@ class Body:
             self.received += len(piece)
         return pieces
 
-    def _update(self, piece: Piece, row: Row | None = None) -> None:
+    def _update(self, pieces: Sequence[Piece], row: Row | None = None) -> None:
         for update in self._updates:
-            update(piece)
+            for piece in pieces:
+                update(piece)
         for chain in self._chains:
-            chain.add(piece, row)
+            chain.add(pieces, row)
 
     async def _row(self, size: int, budget: Budget, beside: int) -> Block:
         """One row, filled from what arrives. It is given back when the store and all digests are done."""
@@ -219,7 +224,7 @@ class Body:
         try:
             view = await self._whole(size)
             if view is not None:
-                self._update(view, row)
+                self._update((view,), row)
             else:
                 view = await self._fill(size, row)
         except BaseException:
@@ -253,9 +258,9 @@ class Body:
             view[filled : filled + len(piece)] = piece
             filled += len(piece)
             if filled - digested >= HASHED_AT_ONCE_BYTES and filled < size:
-                self._update(view[digested:filled])
+                self._update((view[digested:filled],))
                 digested = filled
-        self._update(view[digested:], row)
+        self._update((view[digested:],), row)
         return view
 
     async def _rest(self) -> None:

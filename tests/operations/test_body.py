@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from s3gate.operations._digests import POOL, Chain
 from s3gate.operations.body import Body
 from s3gate.s3 import algorithms
 from s3gate.s3.algorithms import Algorithm
@@ -96,6 +97,33 @@ async def test_plain_body_whole_and_in_rows(data: bytes, piece: int) -> None:
     assert await rows(body, budget) == [data[at : at + ROW] for at in range(0, len(data), ROW)]
     assert (body.digests().md5, body.digests().checksum) == (md5, checksum)
     assert (budget.free, body.received) == (budget.total, len(data))
+
+
+@pytest.mark.parametrize("how", ["read", "rows"])
+async def test_small_pieces_are_gathered_for_the_threads(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs: list[int] = []
+    hand_over = POOL.submit
+
+    def submit(take_in: Any, tasks: Any) -> Any:
+        jobs.append(sum(len(piece) for pieces, _ in tasks for piece in pieces))
+        return hand_over(take_in, tasks)
+
+    monkeypatch.setattr(POOL, "submit", submit)
+    body = plain(LARGE + LARGE[:5], piece=10_000)
+    await (body.read(1 << 30) if how == "read" else rows(body, Budget(1 << 30), 1 << 21))
+    assert body.digests().md5 == hashlib.md5(LARGE + LARGE[:5]).digest()
+    assert sum(jobs) == len(LARGE) + 5 and len(jobs) <= 2, jobs
+
+
+async def test_a_digest_that_fails_in_its_thread_fails_the_body() -> None:
+    def update(_: object) -> None:
+        raise OSError("no memory")
+
+    chain = Chain(update)
+    chain.add((b"a",))
+    chain.add((b"b",))
+    with pytest.raises(OSError, match="no memory"):
+        await chain.drain()
 
 
 async def test_nothing_is_received_before_the_first_read() -> None:
