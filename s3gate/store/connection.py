@@ -20,8 +20,8 @@ Buffer = bytes | bytearray | memoryview
 class ConnectionBroken(Exception):
     """The connection ended, stalled or said something else than HTTP before the answer was complete.
 
-    `fresh` is False when it had served an earlier request and nothing of this answer had arrived: then the
-    other side may simply have closed an idle connection, and a new one may do.
+    `fresh` is False when it had served an earlier request, and it ended before anything of this answer had arrived:
+    then the other side may simply have closed an idle connection, and a new one may do.
     """
 
     def __init__(self, reason: str, fresh: bool) -> None:
@@ -149,7 +149,8 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._ticks += 1
             if self._ticks >= stall_ticks:
-                self._break("no progress")
+                self._fail("no progress", fresh=True)  # no idle connection that had been closed: that is told at once
+                self.close()
         self._moved = False
         self._buffered = buffered
 
@@ -246,10 +247,10 @@ class Connection(asyncio.BufferedProtocol):
         self._fail(reason)
         self.close()
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, reason: str, fresh: bool = False) -> None:
         future, self.future = self.future, None
         if future is not None and not future.done():
-            fresh = not self._used or self._filled > 0 or self._body is not None
+            fresh = fresh or not self._used or self._filled > 0 or self._body is not None
             future.set_exception(ConnectionBroken(reason, fresh))
 
     def _wake(self) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from s3gate.store.connection import Connection
+import pytest
+
+from s3gate.store.connection import Connection, ConnectionBroken
 
 ANSWER = b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n"
 
@@ -21,6 +23,9 @@ class Wire:
     def writelines(self, data: list[bytes]) -> None: ...
 
     def set_write_buffer_limits(self, high: int) -> None: ...
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
     def is_closing(self) -> bool:
         return self.closing
@@ -51,3 +56,18 @@ async def test_an_answer_wakes_who_waits_for_the_body_to_leave() -> None:
         await asyncio.wait_for(waiting, 1)
         assert (await future).status == 201
     assert freed == [connection, connection]
+
+
+async def test_a_stall_is_no_idle_connection_that_had_been_closed() -> None:
+    """It is not asked for again on the next connection, and the next: each would take as long to be given up."""
+    connection = Connection(asyncio.get_running_loop(), lambda _: None, lambda _: None)
+    connection.connection_made(cast(Any, Wire()))
+    first = connection.start([b"GET / HTTP/1.1\r\n\r\n"])
+    arrive(connection, ANSWER)
+    assert (await first).status == 201
+    second = connection.start([b"GET / HTTP/1.1\r\n\r\n"])
+    for _ in range(3):
+        connection.tick(2)
+    with pytest.raises(ConnectionBroken) as broken:
+        await second
+    assert broken.value.fresh
