@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from awscrt.checksums import crc32c
 
-from chunkd import wire
+from chunkd import bundle, wire
 from chunkd.answer import Answer, Body, Refused, Sink, Work
 from chunkd.errors import BadChecksum, ShardConflict, ShardCorrupt, ShardMissing, StoreFull, StoreReadOnly
 from chunkd.head import Head
@@ -24,6 +24,7 @@ _RANGE = re.compile(r"bytes=(0|[1-9][0-9]{0,14})-(0|[1-9][0-9]{0,14})\Z")
 _SHARD_PATH = re.compile(r"/shards/([0-9a-f]{34})\Z")
 _LIST_DEFAULTS = {"prefix": "", "after": "", "limit": "1000", "state": wire.SHARD_LIVE}
 _READ_ONLY = b"x-chunkd-state: read-only\r\n"
+_FULL = b"x-chunkd-state: full\r\n"
 _CORRUPT = b"x-chunkd-state: corrupt\r\n"
 _TRASH = b"x-chunkd-state: trash\r\n"
 
@@ -96,6 +97,8 @@ class App:
             return self._delete_many(head)
         if head.path == wire.SHARDS_PATH and head.method == "GET":
             return self._list(head.query)
+        if head.path == wire.SHARDS_PATH and head.method == "POST" and not head.query:
+            return self._put_many(head)
         if head.path.startswith("/shards/"):
             return Answer.text(400, "a shard id is 34 lower-case hex digits")
         return Answer.text(404, "no such resource")
@@ -192,8 +195,28 @@ class App:
             result = await self._shards.put(shard_id, body, crc)
         except _REFUSALS as error:
             return _refusal(error)
-        status = 201 if result is PutResult.CREATED else 200
-        return Answer(status, b"x-chunkd-crc32c: %08x\r\n" % crc)
+        return Answer(_status(result), b"x-chunkd-crc32c: %08x\r\n" % crc)
+
+    def _put_many(self, head: Head) -> Answer | Work:
+        length, crc = head.length or 0, head.headers.get(wire.CRC_HEADER)
+        if length > bundle.MAX_TABLE_BYTES + bundle.MAX_BYTES:
+            return Answer.text(413, f"a bundle has at most {bundle.MAX_BYTES} bytes of shards")
+        if crc is None:
+            return Answer.text(400, f"{wire.CRC_HEADER} of the table is required")
+        announced = crc
+        return Work(lambda body: self._put_bundle(body, announced), length)
+
+    async def _put_bundle(self, body: Body, announced: str) -> Answer:
+        try:
+            table, data = bundle.split_table(body)
+            if wire.crc_text(crc32c(table)) != announced:
+                raise wire.WireError("the table does not have the checksum that was announced")
+            shards = bundle.decode_table(table, data)
+        except wire.WireError as error:
+            return Answer.text(400, str(error))
+        results = await self._shards.put_bundle(shards)
+        said = [(_status(result), one.crc) for one, result in zip(shards, results, strict=True)]
+        return Answer(200, b"", bundle.encode_answer(said))
 
     def _begin_large(self, shard_id: bytes, length: int, crc: int | None) -> Answer | Sink:
         known = self._shards.find(shard_id)
@@ -282,7 +305,7 @@ class _LargeSink:
             result, crc = await self._large.commit()
         except _REFUSALS as error:
             raise Refused(_refusal(error)) from error
-        return Answer(201 if result is PutResult.CREATED else 200, b"x-chunkd-crc32c: %08x\r\n" % crc)
+        return Answer(_status(result), b"x-chunkd-crc32c: %08x\r\n" % crc)
 
     async def abort(self) -> None:
         """Leave nothing behind."""
@@ -302,12 +325,26 @@ def _found(found: tuple[memoryview, int, ShardInfo], start: int, stop: int, rang
     return Answer(206, fields + b"content-range: bytes %d-%d/%d\r\n" % (start, stop - 1, info.length), data)
 
 
+def _status(result: PutResult | Exception) -> int:
+    """What became of one shard."""
+    if result is PutResult.CREATED:
+        return 201
+    if result is PutResult.EXISTS:
+        return 200
+    if isinstance(result, StoreReadOnly):
+        return 503
+    if isinstance(result, StoreFull):
+        return 507
+    return 409 if isinstance(result, ShardConflict) else 400
+
+
 def _refusal(error: Exception) -> Answer:
-    if isinstance(error, StoreReadOnly):
+    status = _status(error)
+    if status == 503:
         return Answer.text(503, f"read-only: {error}", _READ_ONLY)
-    if isinstance(error, StoreFull):
-        return Answer.text(507, f"full: {error}", b"x-chunkd-state: full\r\n")
-    if isinstance(error, ShardConflict):
+    if status == 507:
+        return Answer.text(507, f"full: {error}", _FULL)
+    if status == 409:
         return Answer.text(409, "this id holds another content")
     return Answer.text(400, "the body does not have the checksum that was announced")
 

@@ -1,6 +1,7 @@
 """The engine: what a node can do with shards. Storage behind it, no HTTP before it.
 
-    put, begin        a small shard into a pack with group commit, a large one into a file of its own
+    put, put_bundle   small shards into a pack with group commit
+    begin             a large one into a file of its own
     find, read, list  what is there, every byte verified (law 7)
     trash             deletion, durable when it returns; readable until it is purged
 
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chunkd.blocks import crc32c
+from chunkd.bundle import Packed
 from chunkd.core import Core, milliseconds
 from chunkd.database import FILE, LIVE, TRASHED, Damage, Entry
 from chunkd.disk import Buffer, Disk
@@ -155,22 +157,61 @@ class Shards:
     async def put(self, shard_id: bytes, body: Buffer, crc: int) -> PutResult:
         """Store a small shard: durable when it returns."""
         core = self._core
-        length = len(body)
-        if length > core.limits.small_shard_bytes or len(shard_id) != SHARD_ID_BYTES:
-            raise ValueError(f"not a small shard: {length} bytes, an id of {len(shard_id)}")
-        if crc32c(body) != crc:
-            raise BadChecksum("the body does not match its checksum")
-        size = record_bytes(length)
+        self._check_small(shard_id, body, crc)
+        size = record_bytes(len(body))
         await core.admit(size)
         if shard_id in core.pending:
             await core.settled(shard_id)
-        known = core.index.find(shard_id)
-        if known is not None:
-            return same_shard(known, length, crc)
+        if self._is_known(shard_id, len(body), crc):
+            return PutResult.EXISTS
         core.require_room(size)
         core.pending[shard_id] = []
         await core.committer.submit((Draft(PUT, shard_id, milliseconds(core.now()), body, crc),), size)
         return PutResult.CREATED
+
+    async def put_bundle(self, shards: Sequence[Packed]) -> list[PutResult | StoreError]:
+        """Store small shards, no two of one id, with one sync: each is durable, or refused for itself, on return."""
+        core = self._core
+        await core.admit(sum([record_bytes(len(one.body)) for one in shards]))
+        # None is claimed before all can be: two bundles that wait for each other's would wait for ever.
+        while (busy := next((one.shard_id for one in shards if one.shard_id in core.pending), None)) is not None:
+            await core.settled(busy)
+        results: list[PutResult | StoreError] = []
+        drafts: list[Draft] = []
+        size = 0
+        time = milliseconds(core.now())
+        for shard_id, body, crc in shards:
+            try:
+                self._check_small(shard_id, body, crc)
+                if self._is_known(shard_id, len(body), crc):
+                    results.append(PutResult.EXISTS)
+                    continue
+                core.require_room(record_bytes(len(body)))
+            except StoreError as error:
+                results.append(error)
+                continue
+            size += record_bytes(len(body))
+            drafts.append(Draft(PUT, shard_id, time, body, crc))
+            results.append(PutResult.CREATED)
+        if drafts:
+            core.pending.update((draft.shard_id, []) for draft in drafts)
+            try:
+                await core.committer.submit(drafts, size)
+            except StoreError as error:
+                return [error if one is PutResult.CREATED else one for one in results]
+        return results
+
+    def _check_small(self, shard_id: bytes, body: Buffer, crc: int) -> None:
+        length = len(body)
+        if length > self._core.limits.small_shard_bytes or len(shard_id) != SHARD_ID_BYTES:
+            raise ValueError(f"not a small shard: {length} bytes, an id of {len(shard_id)}")
+        if crc32c(body) != crc:
+            raise BadChecksum("the body does not match its checksum")
+
+    def _is_known(self, shard_id: bytes, length: int, crc: int) -> bool:
+        """Whether it is there already; ShardConflict if something else is."""
+        known = self._core.index.find(shard_id)
+        return known is not None and same_shard(known, length, crc) is PutResult.EXISTS
 
     def begin(self, shard_id: bytes, length: int) -> LargeWrite:
         """Begin a shard that gets a file of its own."""

@@ -8,6 +8,7 @@ one writes the other reads. It knows neither how shards are kept nor what they m
         x-chunkd-place: wanted             ... or, to a gate on the same host, a 303: where it lies
     HEAD   /shards/{id}                    what is known of it
     DELETE /shards/{id}                    to the trash
+    POST   /shards                         store several small ones, each with its own status (`bundle.py`)
     POST   /shards/delete                  many ids to the trash
     GET    /shards?prefix=&after=&limit=&state=   a page of the sorted list
 """

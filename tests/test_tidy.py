@@ -28,13 +28,14 @@ FUNCTION_LINES = 70
 ALLOWED: dict[str, set[str]] = {
     "chunkd": set(),
     "chunkd.wire": set(),
+    "chunkd.bundle": {"chunkd.wire"},
     "s3gate.s3": set(),
     "s3gate.geometry": set(),
     "s3gate.iam": {"s3gate.s3"},
     "s3gate.crypto": set(),
     "s3gate.settings": set(),
     "s3gate.catalog": {"s3gate.geometry"},
-    "s3gate.store": {"s3gate.geometry", "chunkd.wire"},
+    "s3gate.store": {"s3gate.geometry", "chunkd.wire", "chunkd.bundle"},
     "s3gate.gate": {
         "s3gate.settings",
         "s3gate.s3",

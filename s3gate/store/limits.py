@@ -8,6 +8,9 @@ SLICE_SECONDS = 0.010
 """One-piece segments go to one node for this long, so that its group commits are full (FACTS: half the cost)."""
 SLICE_BYTES = 1 * MIB
 """... or until so many bytes went there."""
+BUNDLES_UNDER_WAY = 2
+"""Requests with small shards that a node is sent at a time; what arrives meanwhile goes together in the next. So much,
+too, of what cancelled clients had sent is held beside the byte budget, until the node has answered."""
 CACHED_SHARD_BYTES = 64 * 1024
 """Shards up to this length are read whole and cached."""
 SMALL_BYTES = 512 * 1024

@@ -13,6 +13,7 @@ from awscrt.checksums import crc32c
 
 from chunkd import wire
 from s3gate.geometry.placement import NodeView
+from s3gate.store.bundler import Bundler
 from s3gate.store.connection import Answer, Buffer, Connection, ConnectionBroken
 from s3gate.store.errors import NodeFailed, NodeRefused, ShardCorrupt, ShardMissing
 from s3gate.store.limits import (
@@ -58,6 +59,7 @@ class Node:
         self._changed = changed
         self._loop = asyncio.get_running_loop()
         self._pool = Pool(view, limits, self._doubt)
+        self._bundler = Bundler(self)
         self._unsure = True
         self._introducing = asyncio.Lock()
         self._probe: asyncio.Task[None] | None = None
@@ -73,7 +75,7 @@ class Node:
     @property
     def under_way(self) -> int:
         """Requests of this gate that wait for the node."""
-        return self._pool.under_way
+        return self._pool.under_way + self._bundler.waiting
 
     def tick(self) -> None:
         """Once a second: breaks off what makes no progress, and looks after what was lent."""
@@ -151,14 +153,22 @@ class Node:
         ).encode("ascii")
 
     async def request(
-        self, method: str, target: str, body: Buffer = b"", crc: int | None = None, extra: str = ""
+        self,
+        method: str,
+        target: str,
+        body: Buffer = b"",
+        crc: int | None = None,
+        extra: str = "",
+        more: Sequence[Buffer] = (),
     ) -> Answer:
         """A whole request, sent again when the connection was stale or the node has a newer incarnation."""
         crc_text = wire.NO_CRC if crc is None else wire.crc_text(crc)
         for _ in range(REQUEST_ATTEMPTS):
             connection = self.take() or await self.connect()
-            head = self.head(method, target, len(body), crc_text, extra)
-            answer = await self._ask(connection, (head, body) if body else (head,), bodiless=method == "HEAD")
+            length = len(body) + sum(map(len, more))
+            head = self.head(method, target, length, crc_text, extra)
+            parts = (head, body, *more) if body else (head,)
+            answer = await self._ask(connection, parts, bodiless=method == "HEAD")
             if answer is not None:
                 return answer
         raise NodeFailed(f"node {self._hex} closes its connections")
@@ -220,19 +230,21 @@ class Node:
         self.check_put(answer, crc)
 
     async def put(self, shard_id: bytes, data: Buffer, crc: int) -> None:
-        """Stores a shard; returns when it is durable."""
-        self.check_put(await self.request("PUT", wire.shard_path(shard_id), data, crc), crc)
+        """Stores a small shard, in one request with others that are to go there; returns when it is durable."""
+        await self._bundler.put(shard_id, data, crc)
 
     def check_put(self, answer: Answer, crc: int) -> None:
         """Raises unless the node has acknowledged a shard with this checksum (law 2)."""
-        status, headers, _ = answer
-        if status in (200, 201) and headers.get(CRC) == b"%08x" % crc:
-            return
+        if answer.headers.get(CRC) != b"%08x" % crc or answer.status not in (200, 201):
+            raise self.not_stored(answer.status)
+
+    def not_stored(self, status: int) -> NodeFailed:
+        """Why a shard is not stored, to be raised. No write goes to the node for a while."""
         self.refused_until = self._loop.time() + REFUSED_SECONDS
         self._changed()
         if status == 507 or status == 503:
-            raise NodeRefused(f"node {self._hex} takes no writes")
-        raise NodeFailed(f"node {self._hex} did not store what it was sent: {status}")
+            return NodeRefused(f"node {self._hex} takes no writes")
+        return NodeFailed(f"node {self._hex} did not store what it was sent: {status}")
 
     def start_get(
         self, connection: Connection, shard_id: bytes, window: str, borrow: bool = False

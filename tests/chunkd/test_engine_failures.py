@@ -375,7 +375,9 @@ def test_kill_9_in_the_middle_of_writing(store: Path) -> None:
     """A real process, a real kill: what it said was acknowledged is there."""
     program = f"""
 import asyncio, pathlib, random, time
-from tests.chunkd.engine_store import TINY, put, put_large
+from chunkd.blocks import crc32c
+from chunkd.bundle import Packed
+from tests.chunkd.engine_store import TINY, put, put_large, sid
 from chunkd.shards import Shards
 async def main():
     shards = Shards.open(pathlib.Path({str(store)!r}), limits=TINY, now=time.time)
@@ -386,7 +388,13 @@ async def main():
             await write(shards, n, random.Random(n).randbytes(n * 37 % 9000))
             print(n, flush=True)
             n += 10
-    await asyncio.gather(*[client(n) for n in range(10)])
+    async def bundles(n):
+        while True:
+            bodies = [(sid(i), random.Random(i).randbytes(i * 37 % 9000)) for i in range(n, n + 5)]
+            await shards.put_bundle([Packed(i, body, crc32c(body)) for i, body in bodies])
+            print(*range(n, n + 5), sep="\\n", flush=True)
+            n += 5
+    await asyncio.gather(*[client(n) for n in range(10)], bundles(1 << 40))
 asyncio.run(main())
 """
     for _ in range(2):

@@ -17,12 +17,13 @@ from pathlib import Path
 import pytest
 
 from chunkd.blocks import crc32c
+from chunkd.bundle import Packed
 from chunkd.check import check
 from chunkd.core import Core
 from chunkd.packs import Draft
 from chunkd.records import PURGE
 from chunkd.recovery import INDEX, rebuild_index
-from chunkd.shards import Limits, ShardInfo, Shards
+from chunkd.shards import Limits, PutResult, ShardInfo, Shards
 from chunkd.superblock import initialise
 from tests.chunkd.engine_recording import CrashStates, RecordingDisk
 
@@ -122,8 +123,10 @@ class Workload:
     async def _client(self, shards: Shards, steps: int) -> None:
         for _ in range(steps):
             dice = self.random.random()
-            if dice < 0.62:
+            if dice < 0.52:
                 await self._put(shards, int(2 ** self.random.uniform(0, 13)) - 1)
+            elif dice < 0.62:
+                await self._put_bundle(shards)
             elif dice < 0.72:
                 await self._put(shards, self.random.randrange(9_000, 150_000))
             elif dice < 0.98:
@@ -147,6 +150,17 @@ class Workload:
                 return
             await write.commit()
         story.put = self.disk.note("put")
+
+    async def _put_bundle(self, shards: Shards) -> None:
+        bodies = [
+            self.random.randbytes(int(2 ** self.random.uniform(0, 11))) for _ in range(self.random.randrange(2, 7))
+        ]
+        bundle = [Packed(self.random.randbytes(17), body, crc32c(body)) for body in bodies]
+        self.stories.update({one.shard_id: Story(bytes(one.body)) for one in bundle})
+        assert await shards.put_bundle(bundle) == [PutResult.CREATED] * len(bundle)
+        put = self.disk.note("put")
+        for one in bundle:
+            self.stories[one.shard_id].put = put
 
     async def _trash(self, shards: Shards) -> None:
         living = [i for i, s in self.stories.items() if s.put != NEVER and s.trash_begun == NEVER]

@@ -326,7 +326,8 @@ async def test_until_joined_only_health(node: Node) -> None:
         ("GET", "/shards/" + "AB" * 17, 0, 400),
         ("GET", "/", 0, 404),
         ("GET", "/shard", 0, 404),
-        ("POST", "/shards", 17, 404),
+        ("POST", "/shards?x", 17, 404),
+        ("PUT", "/shards", 17, 404),
     ],
 )
 async def test_refusals(node: Node, method: str, target: str, length: int, status: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from awscrt.checksums import crc32c
 
-from chunkd import wire
+from chunkd import bundle, wire
 from s3gate.geometry.placement import NodeView
 
 KEY = wire.ClusterKey.parse(f"s3gate-cluster-v1:{'ab' * 16}:{'cd' * 32}")
@@ -135,23 +135,35 @@ class FakeChunkd:
             return answer(204)
         if target.startswith("/shards?"):
             return self._list(target)
+        if target == wire.SHARDS_PATH:
+            return self._put_many(headers, body)
         shard_id = wire.parse_shard_id(target.removeprefix("/shards/"))
         if method == "PUT":
             return self._put(shard_id, headers, body)
         return self._get(shard_id, method, headers)
 
     def _put(self, shard_id: bytes, headers: dict[str, str], body: bytes) -> bytes:
-        if self.state == "full":
-            return answer(507)
-        if self.state == "read-only":
-            return answer(503, {wire.STATE_HEADER: "read-only"})
-        crc = wire.crc_text(crc32c(body))
-        if headers.get(wire.CRC_HEADER, crc) != crc:
-            return answer(400)
+        crc = crc32c(body)
+        announced = headers.get(wire.CRC_HEADER)
+        status = self._store(shard_id, body, crc if announced is None else wire.parse_crc(announced))
+        return answer(status, {wire.CRC_HEADER: wire.crc_text(crc)} if status < 400 or status == 409 else {})
+
+    def _put_many(self, headers: dict[str, str], body: bytes) -> bytes:
+        table, data = bundle.split_table(body)
+        assert wire.crc_text(crc32c(table)) == headers[wire.CRC_HEADER]
+        shards = bundle.decode_table(table, data)
+        said = [(self._store(shard_id, bytes(one), crc), crc) for shard_id, one, crc in shards]
+        return answer(200, {}, bundle.encode_answer(said))
+
+    def _store(self, shard_id: bytes, body: bytes, announced: int) -> int:
+        if self.state != "ok":
+            return 507 if self.state == "full" else 503
+        if announced != crc32c(body):
+            return 400
         if shard_id in self.shards:
-            return answer(200 if self.shards[shard_id] == body else 409, {wire.CRC_HEADER: crc})
+            return 200 if self.shards[shard_id] == body else 409
         self.shards[shard_id] = body
-        return answer(201, {wire.CRC_HEADER: crc})
+        return 201
 
     def _get(self, shard_id: bytes, method: str, headers: dict[str, str]) -> bytes:
         data = self.shards.get(shard_id)

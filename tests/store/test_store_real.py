@@ -210,7 +210,7 @@ async def test_a_node_is_killed_and_comes_back(tmp_path: Path) -> None:
                 except WriteFailed as failed:
                     assert size > LAYOUT.row_bytes, failed
 
-        clients = [asyncio.create_task(client(size)) for size in (4096, 4096, 500_000, 7 * MIB)]
+        clients = [asyncio.create_task(client(size)) for size in (*[4096] * 16, 500_000, 7 * MIB)]
         for number in (2, 4):
             await asyncio.sleep(0.4)
             await real.nodes[number].kill()
