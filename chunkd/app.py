@@ -120,8 +120,10 @@ class App:
                 return Answer.text(416, "beyond the end", b"content-range: bytes */%d\r\n" % entry.length)
         if stop - start > MAX_READ_BYTES:
             return Answer.text(400, f"at most {MAX_READ_BYTES} bytes at a time: ask for a range")
+        may_be_cached = True
         if wire.PLACE_HEADER in head.headers:
             place = self._shards.place(shard_id, entry, start, stop)
+            may_be_cached = place is not None
             text = "" if place is None else place.encode()
             if 0 < len(text) <= wire.MAX_PLACE_BYTES:
                 return Answer(303, f"{wire.PLACE_HEADER}: {text}\r\n".encode("ascii"))
@@ -131,7 +133,8 @@ class App:
             found = self._shards.read_now(shard_id, entry, start, stop)
             return None if found is None else _found(found, start, stop, ranged)
 
-        return Work(lambda body: self._read(shard_id, start, stop, ranged), stop - start, at_once)
+        reading = at_once if may_be_cached else None
+        return Work(lambda body: self._read(shard_id, start, stop, ranged), stop - start, reading)
 
     async def _read(self, shard_id: bytes, start: int, stop: int, ranged: bool) -> Answer:
         try:

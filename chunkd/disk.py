@@ -65,7 +65,7 @@ class Disk:
             data += more
         return data
 
-    def read_cached(self, fd: int, buffer: bytearray, offset: int) -> int:
+    def read_cached(self, fd: int, buffer: bytearray | memoryview, offset: int) -> int:
         """Fill from the page cache alone; BlockingIOError when the disk would have to be asked."""
         return os.preadv(fd, [buffer], offset, os.RWF_NOWAIT)
 

@@ -20,7 +20,7 @@ from chunkd.disk import Buffer, Disk
 from chunkd.files import Files, read_footer
 from chunkd.packs import pack_path
 from chunkd.records import HEADER_BYTES, Record, decode_head, pack_salt
-from chunkd.wire import BLOCK_BYTES, Place
+from chunkd.wire import BLOCK_BYTES, MAX_READ_BYTES, Place
 
 _Fetch = Callable[[int, int, int], Buffer]
 
@@ -73,6 +73,7 @@ class Reader:
         self._small = small
         self._handles: OrderedDict[int | bytes, Handle] = OrderedDict()
         self._cache_only = True
+        self._scratch = memoryview(bytearray(MAX_READ_BYTES))
 
     def cached(self, shard_id: bytes, entry: Entry, start: int, stop: int) -> memoryview | None:
         """What `read` would return, if the file is open and the page cache has it; None if that is to be asked."""
@@ -89,23 +90,23 @@ class Reader:
             return None
 
     def place(self, shard_id: bytes, entry: Entry, start: int, stop: int) -> Place | None:
-        """Where a shard lies, if its file is open and the page cache seems to have the bytes [start, stop).
+        """Where a shard lies, if its file is open and the page cache has the bytes [start, stop). Verifies its head.
 
-        Seems: both ends are looked at. Whoever reads there asks the page cache alone, and asks us if that fails.
+        All of them are read: to look for a page or two would make the kernel fetch, in small steps, what is not there.
         """
         handle = self._handle(_key(shard_id, entry))
-        if handle is None or not self._cache_only or start >= stop:
+        if handle is None or not self._cache_only or not 0 < stop - start <= len(self._scratch):
             return None
-        table, offset = handle.table, 0
+        head_bytes = 0 if entry.pack == FILE else HEADER_BYTES + table_bytes(entry.length)
+        offset = 0 if entry.pack == FILE else entry.place + head_bytes
+        table = handle.table
         try:
-            if entry.pack != FILE:
-                head = self._fetch_cached(handle.fd, HEADER_BYTES + table_bytes(entry.length), entry.place)
-                record = _record(head, handle, shard_id, entry)
-                table, offset = record.table, record.body_offset
-            self._fetch_cached(handle.fd, 1, offset + start)
-            self._fetch_cached(handle.fd, 1, offset + stop - 1)
+            if self._disk.read_cached(handle.fd, self._scratch[: stop - start], offset + start) < stop - start:
+                return None
+            if head_bytes:
+                table = _record(self._fetch_cached(handle.fd, head_bytes, entry.place), handle, shard_id, entry).table
         except (Mismatch, OSError):
-            # Both are for `cached` and `read` to meet.
+            # Both are for `read` to meet.
             return None
         return Place(*handle.identity, handle.path, offset, table)
 

@@ -264,7 +264,7 @@ class Shards:
         return None if stop - start == entry.length and crc != entry.crc else (data, crc, _info(entry))
 
     def place(self, shard_id: bytes, entry: Entry, start: int, stop: int) -> Place | None:
-        """Where its bytes can be read by whoever verifies them, if the page cache seems to have these; else None."""
+        """Where its bytes can be read by whoever verifies them, if the page cache has these; else None."""
         return self._core.reader.place(shard_id, entry, start, stop)
 
     async def read(self, shard_id: bytes, start: int, stop: int) -> tuple[memoryview, int, ShardInfo]:

@@ -44,10 +44,6 @@ class Loan:
         self._length = length
         self._crcs = crcs
 
-    def seems_cached(self, start: int, stop: int) -> bool:
-        """Whether both ends of [start, stop) are in the page cache: then the rest of it nearly always is."""
-        return self._fetch(bytearray(1), start) and self._fetch(bytearray(1), stop - 1)
-
     def read(self, start: int, stop: int) -> memoryview | None:
         """The bytes [start, stop), verified; None if they cannot be had so."""
         first, last = start - start % BLOCK_BYTES, min(self._length, stop + -stop % BLOCK_BYTES)
@@ -60,7 +56,10 @@ class Loan:
 
     def fill(self, view: memoryview, first: int) -> bool:
         """Whole blocks from `first` on into `view`, verified; False if they cannot be had so."""
-        if not self._fetch(view, first):
+        try:
+            if os.preadv(self._file.fd, [view], self._offset + first, os.RWF_NOWAIT) != len(view):
+                return False
+        except OSError:
             return False
         crcs = self._crcs
         block = first // BLOCK_BYTES
@@ -69,12 +68,6 @@ class Loan:
                 return False
             block += 1
         return True
-
-    def _fetch(self, buffer: bytearray | memoryview, start: int) -> bool:
-        try:
-            return os.preadv(self._file.fd, [buffer], self._offset + start, os.RWF_NOWAIT) == len(buffer)
-        except OSError:
-            return False
 
 
 class Loans:

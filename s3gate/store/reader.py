@@ -68,6 +68,7 @@ class _Asked(NamedTuple):
     future: asyncio.Future[Answer] | None
     window: str
     loan: Loan | None = None
+    data: Data | None = None
 
     @property
     def is_returned(self) -> bool:
@@ -119,7 +120,12 @@ class Reader:
 
     async def _start_cached(self, ask: Ask) -> _Asked:
         if not self._is_cacheable(ask):
-            return await self._start(ask)
+            asked = await self._start(ask)
+            if asked.loan is None:
+                return asked
+            # They are few. Read at once, so that all that is not in memory is asked for before any of it is waited for.
+            data = asked.loan.read(ask.start, ask.stop)
+            return await self._start(_return(asked).ask, borrow=False) if data is None else asked._replace(data=data)
         if self.cache.get(ask.shard_id) is not None:
             return _Asked(ask, None, None, None, "")
         return await self._start(ask._replace(start=0, stop=ask.length), wanted=ask)
@@ -159,7 +165,7 @@ class Reader:
                     start += window.size
                     ahead.append((window, []))
                     for ask in window.asks:
-                        ahead[-1][1].append(await self._start(ask, probe=not trusting, borrow=trusting))
+                        ahead[-1][1].append(await self._start(ask, borrow=trusting))
                 window, asked = ahead[0]
                 answers: dict[int, Data] = {}
                 at = 0
@@ -193,24 +199,24 @@ class Reader:
                 self._budget.release(window.size)
 
     async def _doubt(self, ahead: Iterable[tuple[_Window, list[_Asked]]]) -> None:
-        """A loan was not good for its bytes: asks for all at once that may not be to be had by loans either."""
+        """A loan was not good for its bytes, so others may not be either: asks for all at once."""
         for _, row in ahead:
             for number, asked in enumerate(row):
                 if asked.loan is not None or asked.is_returned:
                     row[number] = await self._start(asked.ask, borrow=False)
 
-    async def _start(self, ask: Ask, wanted: Ask | None = None, *, probe: bool = True, borrow: bool = True) -> _Asked:
+    async def _start(self, ask: Ask, wanted: Ask | None = None, *, borrow: bool = True) -> _Asked:
         """Sends a GET if its node can be reached at once and has not lent the shard; what cannot be sent is dealt with
-        by `_finish`. With `probe` a loan is looked at first; with `borrow` one is asked for."""
+        by `_finish`. Without `borrow` it is the bytes that are asked for in any case."""
         window = "" if ask.stop - ask.start == ask.length else range_line(ask.start, ask.stop)
         node = self._fleet.nodes.get(ask.node_id)
         if node is not None and not node.failed:
-            loan = node.loans.get(ask.shard_id)
-            if loan is not None and not (probe and not loan.seems_cached(ask.start, ask.stop)):
+            loan = node.loans.get(ask.shard_id) if borrow else None
+            if loan is not None:
                 return _Asked(wanted or ask, node, None, None, window, loan)
             try:
                 connection = node.take() or await node.connect()
-                borrow = borrow and loan is None and ask.length > CACHED_SHARD_BYTES
+                borrow = borrow and ask.length > CACHED_SHARD_BYTES
                 future = node.start_get(connection, ask.shard_id, window, borrow)
                 return _Asked(wanted or ask, node, connection, future, window)
             except NodeFailed:
@@ -219,7 +225,7 @@ class Reader:
 
     async def _whole(self, asked: _Asked) -> Data:
         """The bytes, wherever they lie."""
-        found = asked.loan or await self._finish(asked)
+        found = await self._finish(asked) if asked.data is None else asked.data
         if not isinstance(found, Loan):
             return found
         ask = asked.ask
@@ -232,7 +238,7 @@ class Reader:
     async def _finish(self, asked: _Asked) -> Data | Loan:
         """The bytes or a loan; asks again for as long as the limit allows when the node cannot be reached or breaks
         off."""
-        ask, node, connection, future, window, _ = asked
+        ask, node, connection, future, window = asked[:5]
         length = ask.stop - ask.start
         if node is not None and connection is not None and future is not None:
             try:

@@ -44,7 +44,6 @@ def open_files(directory: Path) -> int:
 )
 def test_any_bytes_of_a_shard(tmp_path: Path, start: int, stop: int) -> None:
     loan = lend(Loans(), lay(tmp_path / "pack"))
-    assert loan.seems_cached(start, stop)
     assert loan.read(start, stop) == BODY[start:stop]
 
 

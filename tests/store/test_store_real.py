@@ -137,6 +137,23 @@ async def test_nodes_on_this_host_lend_what_is_in_memory(tmp_path: Path, sent: l
         assert set(sent) == {206}
 
 
+async def test_small_reads_of_what_was_lent(tmp_path: Path, sent: list[int]) -> None:
+    length = 600 * 1024
+    async with real_store(tmp_path, 6, unix=True) as real:
+        data = os.urandom(length)
+        written = await real.write(data)
+        for _ in range(2):
+            assert await real.store.read_small(1, written.extents, length, 0, length) == data
+        sent.clear()
+        assert await real.store.read_small(1, written.extents, length, 0, length) == data
+        assert await real.store.read_small(1, written.extents, length, 100, 350_000) == data[100:350_000]
+        assert sent == []
+        for path in files_of(real.nodes):
+            drop_from_memory(path)
+        assert await real.store.read_small(1, written.extents, length, 0, length) == data
+        assert sent == [200] * 6
+
+
 async def test_damage_to_what_was_lent_is_never_served(tmp_path: Path) -> None:
     async with real_store(tmp_path, 6, unix=True) as real:
         data = os.urandom(MIB)
