@@ -174,7 +174,6 @@ class Batcher(Generic[Item, Answer]):
             outcomes = await self._outcomes(batch)
         except Exception as error:
             outcomes = [error] * len(batch)
-        told: list[tuple[_Waiting[Item, Answer], Answer | Exception | asyncio.Future[Answer]]] = []
         for waiting, outcome in zip(batch, outcomes, strict=True):
             if outcome is AGAIN:
                 waiting.losses += 1
@@ -182,13 +181,9 @@ class Batcher(Generic[Item, Answer]):
                     self._ready.append(waiting)
                     continue
                 outcome = Unavailable("lost too many races")
-            self._release(waiting)
-            told.append((waiting, outcome))
-        # The next batch leaves before this one is answered: what those who wait do then, they do while it is under way.
+            self._finish(waiting, outcome)
         self._under_way -= 1
         self._start()
-        for waiting, outcome in told:
-            self._tell(waiting, outcome)
 
     async def _outcomes(self, batch: list[_Waiting[Item, Answer]]) -> Sequence[Outcome[Answer]]:
         try:
@@ -207,11 +202,6 @@ class Batcher(Generic[Item, Answer]):
         return outcomes
 
     def _finish(self, waiting: _Waiting[Item, Answer], outcome: Answer | Exception | asyncio.Future[Answer]) -> None:
-        self._release(waiting)
-        self._tell(waiting, outcome)
-
-    def _release(self, waiting: _Waiting[Item, Answer]) -> None:
-        """Its place and its key are free."""
         self._count -= 1
         if waiting.key is not None:
             behind = self._busy[waiting.key]
@@ -219,8 +209,6 @@ class Batcher(Generic[Item, Answer]):
                 self._ready.append(behind.popleft())
             else:
                 del self._busy[waiting.key]
-
-    def _tell(self, waiting: _Waiting[Item, Answer], outcome: Answer | Exception | asyncio.Future[Answer]) -> None:
         if isinstance(outcome, asyncio.Future):
             self._answer_later(waiting, outcome)
         elif isinstance(outcome, Exception):

@@ -71,30 +71,6 @@ async def test_what_arrives_together_goes_together() -> None:
     assert await asyncio.gather(*tasks) == ["A", "B", "C"]
 
 
-async def test_the_next_batch_leaves_before_those_of_the_last_go_on() -> None:
-    seen: list[str] = []
-    lane = Lane()
-
-    async def run(items: list[str]) -> Sequence[Any]:
-        seen.append(f"sent {items[0]}")
-        return await lane(items)
-
-    batcher = make(run, lanes=1)
-
-    async def ask(item: str) -> None:
-        seen.append(f"told {await batcher.submit(item)}")
-
-    tasks = [asyncio.ensure_future(ask("a"))]
-    await turns()
-    tasks.append(asyncio.ensure_future(ask("b")))
-    await turns()
-    lane.gates[0].set()
-    await turns()
-    assert seen == ["sent a", "sent b", "told A"]
-    lane.gates[1].set()
-    await asyncio.gather(*tasks)
-
-
 async def test_others_gather_behind_a_batch_under_way_until_it_ends_or_lasts_or_they_are_many() -> None:
     lane = Lane()
     batcher = make(lane, gather_seconds=0.05)
