@@ -233,9 +233,10 @@ async def test_a_node_is_killed_and_comes_back(tmp_path: Path) -> None:
             await real.nodes[number].kill()
             await real.nodes[number].start()
             real.tell()
-        await asyncio.sleep(0.4)
+        for _ in range(20):
+            data = os.urandom(4096)
+            acknowledged.append((await real.write(data), data))
         stop.set()
         await asyncio.gather(*clients)
-        assert len(acknowledged) > 20
         for written, data in acknowledged:
             assert await real.read(written, len(data)) == data
