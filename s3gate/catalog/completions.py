@@ -12,17 +12,12 @@ from typing import Final
 
 from s3gate.catalog.batcher import AGAIN, Again
 from s3gate.catalog.bucket_writes import Write, config_numbers, place_of, refusal, write_values
-from s3gate.catalog.buckets import Buckets
 from s3gate.catalog.connection import Row, Statement
 from s3gate.catalog.errors import CatalogError, PartMissing, Unavailable, UploadMissing
-from s3gate.catalog.limits import Limits
 from s3gate.catalog.parameters import BYTEA, BYTEA_ARRAY, INT4_ARRAY, INT8, INT8_ARRAY
 from s3gate.catalog.pieces import BUCKETS, HELD
-from s3gate.catalog.pool import Pool
 from s3gate.catalog.rows import BucketRow, Committed, Condition, Stored, UploadRow
-from s3gate.catalog.sessions import Session
-from s3gate.catalog.settlement import Settlement
-from s3gate.catalog.transactions import run_fenced
+from s3gate.catalog.transactions import BucketChanges
 from s3gate.catalog.versions import BUCKET_CHANGED, DONE, writing
 
 PART_MISSING: Final = 9
@@ -98,15 +93,8 @@ ASK = Statement(
 )
 
 
-class Completions:
+class Completions(BucketChanges):
     """complete_upload."""
-
-    def __init__(self, pool: Pool, session: Session, settlement: Settlement, limits: Limits, buckets: Buckets) -> None:
-        self._pool = pool
-        self._session = session
-        self._settlement = settlement
-        self._limits = limits
-        self._buckets = buckets
 
     async def complete(
         self,
@@ -142,7 +130,7 @@ class Completions:
             rows = await self._pool.repeat(ASK, upload.upload_id, request_digest)
             return [Committed(*rows[0]) if rows else Unavailable("a commit was cut off")]
 
-        return await run_fenced(self._session, self._settlement, self._limits, attempt, ask)
+        return await self._run(attempt, ask)
 
     def _judge(self, bucket: BucketRow, rows: dict[int, Row]) -> Committed | Again | None:
         if tombstone := rows.get(TOMBSTONE):

@@ -11,16 +11,12 @@ from typing import Final
 
 from s3gate.catalog.batcher import AGAIN, Again
 from s3gate.catalog.bucket_writes import Write, lock_values, place_of, refusal, write_values
-from s3gate.catalog.buckets import Buckets
 from s3gate.catalog.connection import Row
 from s3gate.catalog.errors import CatalogError, SourceChanged
-from s3gate.catalog.limits import Limits
 from s3gate.catalog.parameters import BYTEA, INT8
-from s3gate.catalog.pool import Pool
 from s3gate.catalog.rows import BucketRow, Committed, Condition, ObjectRow, Stored
-from s3gate.catalog.sessions import Session
-from s3gate.catalog.settlement import Settlement, never_happened
-from s3gate.catalog.transactions import run_fenced
+from s3gate.catalog.settlement import never_happened
+from s3gate.catalog.transactions import BucketChanges
 from s3gate.catalog.versions import BUCKET_CHANGED, DONE, LOCK, writing
 
 SOURCE_CHANGED: Final = 8
@@ -44,15 +40,8 @@ COPY = writing(
 )
 
 
-class Copies:
+class Copies(BucketChanges):
     """copy_object."""
-
-    def __init__(self, pool: Pool, session: Session, settlement: Settlement, limits: Limits, buckets: Buckets) -> None:
-        self._pool = pool
-        self._session = session
-        self._settlement = settlement
-        self._limits = limits
-        self._buckets = buckets
 
     async def copy(
         self, source: ObjectRow, bucket: BucketRow, key: bytes, stored: Stored, condition: Condition
@@ -78,7 +67,7 @@ class Copies:
             return self._judge(bucket, rows)
 
         # A copy leaves nothing of its own to look for when it was cut off, and no bytes: its caller comes back.
-        return await run_fenced(self._session, self._settlement, self._limits, attempt, never_happened)
+        return await self._run(attempt, never_happened)
 
     def _judge(self, bucket: BucketRow, rows: list[Row]) -> Committed | Again | None:
         if not rows:

@@ -14,15 +14,11 @@ from typing import Final
 from s3gate.catalog.batcher import AGAIN, Again
 from s3gate.catalog.connection import Row, Statement
 from s3gate.catalog.errors import SourceChanged, Unavailable, UploadMissing
-from s3gate.catalog.limits import Limits
 from s3gate.catalog.parameters import BYTEA, INT4, INT8, TEXT
 from s3gate.catalog.parts import ASK, DONE
 from s3gate.catalog.pieces import HELD
-from s3gate.catalog.pool import Pool
 from s3gate.catalog.rows import ObjectRow, UploadRow
-from s3gate.catalog.sessions import Session
-from s3gate.catalog.settlement import Settlement
-from s3gate.catalog.transactions import run_fenced
+from s3gate.catalog.transactions import FencedChanges
 
 UPLOAD_MISSING: Final = 2
 SOURCE_CHANGED: Final = 8
@@ -100,14 +96,8 @@ COPY = Statement(
 )
 
 
-class PartCopies:
+class PartCopies(FencedChanges):
     """copy_part."""
-
-    def __init__(self, pool: Pool, session: Session, settlement: Settlement, limits: Limits) -> None:
-        self._pool = pool
-        self._session = session
-        self._settlement = settlement
-        self._limits = limits
 
     async def copy(
         self, source: ObjectRow, source_part: int, upload: UploadRow, number: int, etag: str, checksum: str
@@ -127,7 +117,7 @@ class PartCopies:
             rows = await self._pool.repeat(ASK, [part_id])
             return [rows[0][1] if rows else Unavailable("a commit was cut off")]
 
-        return await run_fenced(self._session, self._settlement, self._limits, attempt, ask)
+        return await self._run(attempt, ask)
 
 
 def _judge(rows: list[Row]) -> datetime | Again | None:

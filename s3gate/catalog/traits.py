@@ -11,17 +11,13 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from s3gate.catalog.batcher import Again
-from s3gate.catalog.buckets import Buckets
 from s3gate.catalog.connection import Row, Statement
 from s3gate.catalog.errors import AclChanged, BucketChanged, ObjectMissing, VersionLocked, VersionMissing
-from s3gate.catalog.limits import Limits
 from s3gate.catalog.parameters import BOOL, BYTEA, INT2, INT8, TIMESTAMPTZ
 from s3gate.catalog.pieces import CONFIG_NUMBER, HELD
-from s3gate.catalog.pool import Pool
 from s3gate.catalog.rows import HOLD_SAID, LEGAL_HOLD, BucketRow, Committed, VersionRef
-from s3gate.catalog.sessions import Session
-from s3gate.catalog.settlement import Settlement, never_happened
-from s3gate.catalog.transactions import run_fenced
+from s3gate.catalog.settlement import never_happened
+from s3gate.catalog.transactions import BucketChanges
 
 MARKER: Final = 1
 LOCKED: Final = 2
@@ -137,15 +133,8 @@ class Change(NamedTuple):
     """The content that it was decided by: there are many null versions, one after the other."""
 
 
-class VersionTraits:
+class VersionTraits(BucketChanges):
     """put_tags, put_acl, put_headers, put_retention and put_legal_hold."""
-
-    def __init__(self, pool: Pool, session: Session, settlement: Settlement, limits: Limits, buckets: Buckets) -> None:
-        self._pool = pool
-        self._session = session
-        self._settlement = settlement
-        self._limits = limits
-        self._buckets = buckets
 
     async def change(self, bucket: BucketRow, key: bytes, ref: VersionRef | None, change: Change) -> Committed:
         """Change a version of the key, or the current one; the answer is that version, with its time as it was."""
@@ -162,7 +151,7 @@ class VersionTraits:
             return _judge(changed[0], is_named=ref is not None)
 
         # No bytes are at stake, and nothing says who made a change: whoever was cut off says it again.
-        return await run_fenced(self._session, self._settlement, self._limits, attempt, never_happened)
+        return await self._run(attempt, never_happened)
 
 
 def tags(document: bytes) -> Change:

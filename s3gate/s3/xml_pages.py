@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from s3gate.s3.listing import ListObjects, ListObjectsV2, ListParts, ListUploads, Selection
+from s3gate.s3.parts import StoredPart
 from s3gate.s3.storage_class import NO_LABELS, STANDARD, label_of
 from s3gate.s3.xml_out import (
     NO_OWNERS,
@@ -58,17 +59,9 @@ class UploadEntry(Protocol):
     def headers(self) -> bytes: ...
 
 
-class PartEntry(Protocol):
+class PartEntry(StoredPart, Protocol):
     """A part of a page."""
 
-    @property
-    def part_number(self) -> int: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def etag(self) -> str: ...
-    @property
-    def checksum(self) -> str: ...
     @property
     def modified_at(self) -> datetime | None: ...
 

@@ -7,7 +7,9 @@ when exactly it happens is the machine's.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from random import Random
+from threading import Event, Thread
 
 import psycopg
 
@@ -53,6 +55,22 @@ class Harm:
             if victim is self.postgres and not victim.running:
                 victim.start()
             assert victim.running, f"{victim.name} ended by itself\n{self.store.log_tails()}"
+
+    def do_beside(self, writers: Sequence[Thread], stop: Event, steps: int, also: Callable[[], None]) -> None:
+        """So many steps, each followed by `also`, beside writers, which have been told to end when it returns."""
+        for writer in writers:
+            writer.start()
+        try:
+            for _ in range(steps):
+                time.sleep(self.chances.uniform(0.05, 1.2))
+                self.step()
+                also()
+            self.come_back()
+            time.sleep(1)
+        finally:
+            stop.set()
+            for writer in writers:
+                writer.join(60)
 
     def come_back(self) -> None:
         """Returns when everything is up again."""

@@ -45,18 +45,7 @@ def harm_while_writing(store: Store, seed: int, steps: int) -> list[Writer]:
     clients = [lambda gate=index % 2: store.client(gate, read_timeout=20) for index in range(WRITERS)]
     writers = [Writer(clients[i], BUCKET, seed + i, stop, KEYS_EACH) for i in range(WRITERS)]
     harm = Harm(store, Random(seed))
-    for writer in writers:
-        writer.start()
-    try:
-        for _ in range(steps):
-            time.sleep(harm.chances.uniform(0.05, 1.2))
-            harm.step()
-        harm.come_back()
-        time.sleep(1)
-    finally:
-        stop.set()
-        for writer in writers:
-            writer.join(60)
+    harm.do_beside(writers, stop, steps, lambda: None)
     acknowledged, failed = sum(writer.acknowledged for writer in writers), sum(writer.failed for writer in writers)
     reads = sum(writer.reads for writer in writers)
     print(f"{harm.kills} kills, {acknowledged} writes acknowledged, {reads} reads right, {failed} requests failed")

@@ -91,19 +91,7 @@ def harm_while_writing(store: Store, history: History, seed: int, steps: int) ->
     clients = [lambda gate=n % 2: store.client(gate, read_timeout=20, signature_version="s3v4") for n in range(WRITERS)]
     writers = [VersionWriter(clients[n], history, seed + n, stop) for n in range(WRITERS)]
     harm = Harm(store, Random(seed))
-    for writer in writers:
-        writer.start()
-    try:
-        for _ in range(steps):
-            time.sleep(harm.chances.uniform(0.05, 1.2))
-            harm.step()
-            disturb(store, harm.chances)
-        harm.come_back()
-        time.sleep(1)
-    finally:
-        stop.set()
-        for writer in writers:
-            writer.join(60)
+    harm.do_beside(writers, stop, steps, lambda: disturb(store, harm.chances))
     print(
         f"{harm.kills} kills, {history.acknowledged} changes acknowledged, {history.uncertain} requests failed, "
         f"{history.right} reads and lists right"
