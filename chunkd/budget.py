@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable
 
@@ -9,11 +10,12 @@ from collections.abc import Callable
 class Budget:
     """First come, first served. A share larger than the whole is granted when nothing else is held."""
 
-    __slots__ = ("_waiting", "total", "used")
+    __slots__ = ("_granting", "_waiting", "total", "used")
 
     def __init__(self, total: int) -> None:
         self.total = total
         self.used = 0
+        self._granting = False
         self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
 
     def take(self, share: int, granted: Callable[[], None]) -> bool:
@@ -24,16 +26,28 @@ class Budget:
         self._waiting.append((share, granted))
         return False
 
+    def withdraw(self, share: int, granted: Callable[[], None]) -> None:
+        """Whoever has gone does not wait any longer; nothing happens if it does not wait."""
+        with contextlib.suppress(ValueError):
+            self._waiting.remove((share, granted))
+
     def give(self, share: int) -> None:
         """Return a share and grant what now fits, in order."""
         self.used -= share
-        while self._waiting:
-            share, granted = self._waiting[0]
-            if self.used + share > self.total and self.used:
-                return
-            self._waiting.popleft()
-            self.used += share
-            granted()
+        if self._granting:
+            # Who is granted a share may return it at once. In here that would be as many calls deep as there are such.
+            return
+        self._granting = True
+        try:
+            while self._waiting:
+                share, granted = self._waiting[0]
+                if self.used + share > self.total and self.used:
+                    return
+                self._waiting.popleft()
+                self.used += share
+                granted()
+        finally:
+            self._granting = False
 
     @property
     def waiting(self) -> int:

@@ -129,6 +129,8 @@ class Connection(asyncio.BufferedProtocol):
             self._waiter.set_result(None)
         if self._task is None:
             self._give_back()
+            if self._work is not None:
+                self._server.budget.withdraw(self._work.weight, self._granted)
 
     def pause_writing(self) -> None:
         """The answer is larger than what the socket takes: it is done when it has gone."""
@@ -216,9 +218,6 @@ class Connection(asyncio.BufferedProtocol):
     def _granted(self) -> None:
         assert self._work is not None
         self._weight = self._work.weight
-        if self._state == _GONE:
-            self._give_back()
-            return
         self._transport.resume_reading()
         self._take_body()
 

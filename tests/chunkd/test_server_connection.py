@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from chunkd import bounds, connection
 from chunkd.answer import Answer, Body, Sink, Work
+from chunkd.budget import Budget
 from chunkd.head import Head
 from chunkd.server import Server
 
@@ -197,6 +200,38 @@ async def test_the_budget_makes_bodies_wait_in_order(rig: Rig) -> None:
     for reader, _ in pairs[:3]:
         assert (await answer_of(reader))[0] == 200
     await eventually(lambda: rig.server.budget.used == 0)
+
+
+def test_shares_that_come_back_at_once_are_granted_one_after_the_other() -> None:
+    """What the page cache has is answered where it is granted: many such answers must not be as many calls deep."""
+    budget = Budget(10)
+    granted: list[int] = []
+
+    def answer(number: int) -> None:
+        granted.append(number)
+        budget.give(10)
+
+    assert budget.take(10, lambda: None)
+    for number in range(5000):
+        assert not budget.take(10, partial(answer, number))
+    budget.give(10)
+    assert (granted, budget.used, budget.waiting) == (list(range(5000)), 0, 0)
+
+
+async def test_who_gave_up_waiting_for_the_budget_is_forgotten(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "BUDGET_SECONDS", 0.1)
+    rig.server.budget.total = 1_000_000
+    rig.app.gate.clear()
+    pairs = [await rig.client() for _ in range(4)]
+    for _, writer in pairs:
+        writer.write(put("/small", bytes(1_000_000)))
+    await eventually(lambda: rig.server.budget.waiting == 3)
+    for reader, _ in pairs[1:]:
+        with contextlib.suppress(ConnectionResetError):
+            await asyncio.wait_for(reader.read(), 5)
+    await eventually(lambda: rig.server.budget.waiting == 0)
+    rig.app.gate.set()
+    assert (await answer_of(pairs[0][0]))[0] == 200
 
 
 async def test_an_early_answer_closes_and_is_not_lost(rig: Rig) -> None:
