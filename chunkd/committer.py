@@ -136,16 +136,24 @@ class Committer:
     def _done(self, batch: Batch, error: BaseException | None) -> None:
         answer: StoreError | None = None
         if error is None:
-            self._applied(batch)
+            error = self._apply(batch)
         elif is_full(error):
             answer = StoreFull("no space left on the device")
-        else:
-            answer = StoreReadOnly(f"write failed: {error}")
-            self._stopped = str(answer)
         if error is not None:
+            if answer is None:
+                answer = StoreReadOnly(f"write failed: {error}")
+                self._stopped = str(answer)
             self._failed(batch, error)
         self._settle(batch.orders, answer)
         self._go_on()
+
+    def _apply(self, batch: Batch) -> Exception | None:
+        """What is durable and not applied is acknowledged to nobody: the next start finds it in the log."""
+        try:
+            self._applied(batch)
+        except Exception as error:
+            return error
+        return None
 
     def _go_on(self) -> None:
         """The next batch, if there is anything for it."""
@@ -176,7 +184,8 @@ class Committer:
             if not waiter.done():
                 free -= size
                 waiter.set_result(None)
-                if free <= 0:
+                if free <= 0 and self.queued_bytes:
+                    # (With nothing queued all are let in: no batch that ends would wake who is left.)
                     break
 
     def _settle(self, orders: Sequence[Order] | deque[Order], answer: StoreError | None) -> None:

@@ -15,7 +15,7 @@ from enum import Enum
 from pathlib import Path
 
 from chunkd.blocks import crc32c
-from chunkd.core import Core, milliseconds
+from chunkd.core import Core, log, milliseconds
 from chunkd.database import FILE, LIVE, Entry
 from chunkd.disk import Buffer, Disk
 from chunkd.errors import BadChecksum, ShardConflict, StoreError, StoreFull, StoreReadOnly
@@ -175,7 +175,10 @@ class LargeWrite:
         self._ended = True
         with contextlib.suppress(OSError):
             await self._spool.wait()
-        await self._core.call(self._core.writers, self._spool.discard)
+        try:
+            await self._core.call(self._core.writers, self._spool.discard)
+        except (OSError, StoreError) as error:
+            log.error("%s stays until the next start: %s", self._spool.path, error)
 
     def _store_error(self, error: OSError) -> StoreError:
         if is_full(error):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import random
 import sqlite3
 import subprocess
@@ -320,6 +321,55 @@ async def test_a_failed_sync_makes_it_read_only_until_it_is_cleared(store: Path)
     async with opened(store) as shards:
         assert shards.usage().state == "ok"
         await put(shards, 30, b"after")
+
+
+async def test_who_waits_outside_hears_of_a_failed_sync_too(store: Path) -> None:
+    disk = FaultyDisk()
+    async with opened(store, disk=disk, queue_bytes=5000) as shards:
+        disk.fail_sync = True
+        writes = [put(shards, n, bytes(4000)) for n in range(30)]
+        results = await asyncio.wait_for(asyncio.gather(*writes, return_exceptions=True), 5)
+        assert all(isinstance(result, StoreReadOnly) for result in results)
+
+
+async def test_what_cannot_be_applied_is_acknowledged_to_nobody_and_stops_all_writing(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(store) as shards:
+        await put(shards, 1, b"one")
+        await shards.checkpoint()
+
+        def unreadable(*_: object) -> None:
+            raise sqlite3.OperationalError("disk I/O error")
+
+        monkeypatch.setattr(shards._core.index, "mark", unreadable)
+        writes = [shards.trash([sid(1)]), *[put(shards, n, b"more") for n in range(2, 5)]]
+        results = await asyncio.wait_for(asyncio.gather(*writes, return_exceptions=True), 5)
+        assert all(isinstance(result, StoreReadOnly) for result in results)
+        with pytest.raises(StoreReadOnly):
+            await put(shards, 9, b"after")
+        assert shards.usage().state == "read-only" and not shards._core.pending
+    clear_read_only(store)
+    async with opened(store) as shards:
+        assert state_of(shards, 1) == "trash" and await whole(shards, 2) == b"more"
+
+
+async def test_a_stream_that_cannot_be_cleared_away_is_over_all_the_same(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = FaultyDisk()
+    async with opened(store, disk=disk) as shards:
+        write = shards.begin(sid(1), 300_000)
+        await write.write(bytes(200_000))
+
+        def broken(path: Path) -> None:
+            raise OSError(errno.EIO, "injected")
+
+        monkeypatch.setattr(disk, "unlink", broken)
+        await write.abort()
+        monkeypatch.undo()
+    async with opened(store):
+        assert not list((store / "tmp").iterdir())
 
 
 @pytest.mark.parametrize("fault", ["fail_sync", "fail_directory_sync"])
