@@ -165,12 +165,15 @@ class Kept:
     @contextmanager
     def in_use(self) -> Iterator[list[memoryview]]:
         """The rows, which for so long make way for nobody. Not to be held while waiting for the budget."""
-        self._share.kept.pop(self, None)
+        share = self._share
+        share.kept.pop(self, None)
         try:
             yield self._rows or []
         finally:
-            if self._rows:
-                self._share.kept[self] = None
+            if share.waiting:
+                self.let_go()
+            elif self._rows:
+                share.kept[self] = None
 
     def let_go(self) -> None:
         """Gives everything back, for good; calling it again does nothing."""

@@ -144,5 +144,13 @@ class Loans:
         self._pause_ticks = max(0, self._pause_ticks - 1)
         self._look_ticks = (self._look_ticks + 1) % LOOK_TICKS
         if not self._look_ticks:
-            for path in [path for path, file in self._files.items() if not os.fstat(file.fd).st_nlink]:
+            for path in [path for path, file in self._files.items() if _is_deleted(file)]:
                 self._drop_file(path)
+
+
+def _is_deleted(file: _File) -> bool:
+    """Whether the file has no name any more, or whoever keeps it does not know it any more."""
+    try:
+        return not os.fstat(file.fd).st_nlink
+    except OSError:
+        return True

@@ -116,14 +116,16 @@ class Pool:
 
     async def _open(self) -> Connection:
         self._opening += 1
+        connection: Connection | None = None
         try:
             async with asyncio.timeout(self._limits.connect_seconds):
                 connection = await self._dial()
         except (OSError, TimeoutError, ValueError) as error:
-            self._pass_on(None)
             raise NodeFailed(f"{self.view.address} cannot be reached: {error!r}") from error
         finally:
             self._opening -= 1
+            if connection is None:
+                self._pass_on(None)
         if connection.transport is not None:
             self._all.add(connection)
         return connection

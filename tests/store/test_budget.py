@@ -123,6 +123,18 @@ async def test_what_is_kept_stays_while_it_is_in_use() -> None:
     assert budget.free == 20
 
 
+async def test_who_came_while_it_was_in_use_gets_it_afterwards() -> None:
+    budget = Budget(100)
+    kept = budget.kept()
+    kept.add(memoryview(bytes(30)))
+    with kept.in_use():
+        waiting = asyncio.create_task(budget.acquire(80))
+        await settle()
+        assert not waiting.done()
+    await asyncio.wait_for(waiting, 1)
+    assert (kept.count(), budget.free) == (0, 20)
+
+
 async def test_who_leaves_the_queue_lets_others_through() -> None:
     budget = Budget(100)
     await budget.acquire(80)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -100,6 +101,21 @@ def test_deleted_files_are_let_go(tmp_path: Path) -> None:
     del kept
     loans.clear()
     assert open_files(tmp_path) == 0
+
+
+def test_a_file_that_cannot_be_looked_at_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing worse: whoever ticks looks after the stalled connections of all nodes, too."""
+    loans = Loans()
+    lend(loans, lay(tmp_path / "pack"))
+
+    def stale(fd: int) -> os.stat_result:
+        raise OSError(errno.ESTALE, "the file system went away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fstat", stale)
+        for _ in range(LOOK_TICKS):
+            loans.tick()
+    assert loans.get(ID) is None
 
 
 def test_who_reads_keeps_the_file(tmp_path: Path) -> None:
