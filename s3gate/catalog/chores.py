@@ -87,9 +87,9 @@ class Chores:
         """Close sessions of which nothing was heard."""
         return await self._sessions.close_stale(older_than_seconds)
 
-    async def closed_sessions(self) -> list[SessionRow]:
-        """Closed sessions that were not swept yet."""
-        return await self._sessions.closed()
+    async def closed_sessions(self, after: SessionRow | None = None, limit: int = 100) -> list[SessionRow]:
+        """Closed sessions that were not swept yet, the longest closed first, after one of them."""
+        return await self._sessions.closed(after, limit)
 
     async def referenced_ids(self, session_id: int, after: bytes, limit: int) -> list[bytes]:
         """Segment ids of a session that rows still name, in order."""

@@ -9,10 +9,12 @@ by a new one: what was written under the old ids can no longer become visible an
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
+from typing import Final
 
 from s3gate.catalog.connection import Statement
 from s3gate.catalog.limits import Limits
-from s3gate.catalog.parameters import FLOAT8, INT4, INT8, TEXT
+from s3gate.catalog.parameters import FLOAT8, INT4, INT8, TEXT, TIMESTAMPTZ
 from s3gate.catalog.pool import Pool
 from s3gate.catalog.rows import SessionRow
 from s3gate.geometry.ids import IdSource, new_session_id
@@ -59,10 +61,15 @@ CLOSE_STALE = Statement(
 CLOSED = Statement(
     "session_closed",
     """SELECT session_id, kind, opened_at, closed_at FROM session
-       WHERE closed_at IS NOT NULL ORDER BY closed_at LIMIT $1""",
+       WHERE (closed_at, session_id) > ($1, $2) ORDER BY closed_at, session_id LIMIT $3""",
+    TIMESTAMPTZ,
+    INT8,
     INT4,
 )
 FORGET = Statement("session_forget", "DELETE FROM session WHERE session_id = $1 AND closed_at IS NOT NULL", INT8)
+
+
+_BEFORE_ALL: Final = (datetime(1970, 1, 1, tzinfo=UTC), 0)
 
 
 class SessionIds(IdSource):
@@ -159,9 +166,10 @@ class Sessions:
             closed.extend(row[0] for row in rows)
         return closed
 
-    async def closed(self, limit: int = 100) -> list[SessionRow]:
-        """Closed sessions whose orphans have not been swept yet, the longest closed first."""
-        return [SessionRow(*row) for row in await self._pool.repeat(CLOSED, limit)]
+    async def closed(self, after: SessionRow | None, limit: int) -> list[SessionRow]:
+        """Closed sessions whose orphans have not been swept yet, the longest closed first, after one of them."""
+        place = _BEFORE_ALL if after is None else (after.closed_at, after.session_id)
+        return [SessionRow(*row) for row in await self._pool.repeat(CLOSED, *place, limit)]
 
     async def forget(self, session_id: int) -> None:
         """A closed session has been swept."""

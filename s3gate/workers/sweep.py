@@ -8,6 +8,7 @@ swept some time after the closing, for a gate that was stopped may have had a PU
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 
 from s3gate.catalog.rows import SessionRow
@@ -15,7 +16,7 @@ from s3gate.geometry.ids import ID_BYTES, session_prefix
 from s3gate.store.errors import StoreError
 from s3gate.workers.disposal import trash
 from s3gate.workers.groups import refresh_fleet
-from s3gate.workers.workshop import LIST_LINES, Workshop
+from s3gate.workers.workshop import LIST_LINES, SESSION_ROWS, Workshop
 
 FORGET_SECONDS = 3600.0
 """Longer than a signature lives (chunkd/wire.py): what arrives later is refused by the node."""
@@ -28,24 +29,43 @@ async def close_stale_sessions(shop: Workshop) -> bool:
 
 
 class Sweeper:
-    """Remembers which sessions were swept once, so that those that wait to be forgotten are not swept all the time."""
+    """Remembers which nodes were swept of what a session wrote, and whether for the last time, so that sessions that
+    wait to be forgotten, or for a node that may never come back, are not swept all the time."""
 
     def __init__(self) -> None:
-        self._swept: set[int] = set()
+        self._swept: dict[tuple[int, bool], set[bytes]] = {}
+        self._reached: SessionRow | None = None
+        self._passed: set[int] = set()
 
     async def sweep(self, shop: Workshop) -> bool:
-        """One closed session."""
-        for session in await shop.catalog.closed_sessions():
-            last = _age_seconds(session) > FORGET_SECONDS
-            if session.session_id in self._swept and not last:
-                continue
-            if await sweep_session(shop, session.session_id):
-                self._swept.add(session.session_id)
-                if last:
-                    await shop.catalog.forget_session(session.session_id)
-                    self._swept.discard(session.session_id)
-                return True
+        """The next closed session of which something is left to sweep; False when none was left on the whole round."""
+        while page := await shop.catalog.closed_sessions(self._reached, SESSION_ROWS):
+            for session in page:
+                if await self._sweep(shop, session):
+                    return True
+                self._reached = session
+                self._passed.add(session.session_id)
+        # Another worker may have forgotten some.
+        self._swept = {key: nodes for key, nodes in self._swept.items() if key[0] in self._passed}
+        self._reached, self._passed = None, set()
         return False
+
+    async def _sweep(self, shop: Workshop, session: SessionRow) -> bool:
+        """Whether there was something to do that could be done."""
+        session_id, last = session.session_id, _age_seconds(session) > FORGET_SECONDS
+        swept = self._swept.setdefault((session_id, last), set())
+        left = [node for node_id, node in shop.store.fleet.nodes.items() if node_id not in swept]
+        if left and all(node.failed for node in left):
+            return False
+        if swept and not left and not last:
+            return False
+        before = len(swept)
+        complete = await sweep_session(shop, session_id, swept)
+        if complete and last:
+            await shop.catalog.forget_session(session_id)
+            del self._swept[session_id, True]
+            self._swept.pop((session_id, False), None)
+        return len(swept) > before
 
 
 def _age_seconds(session: SessionRow) -> float:
@@ -54,17 +74,15 @@ def _age_seconds(session: SessionRow) -> float:
     return (datetime.now(UTC) - session.closed_at).total_seconds()
 
 
-async def sweep_session(shop: Workshop, session_id: int) -> bool:
-    """True when every node was swept; what a node that is down has is swept another time."""
+async def sweep_session(shop: Workshop, session_id: int, swept: set[bytes]) -> bool:
+    """Sweep the nodes that were not `swept` yet. True when all are; a node that is down is swept another time."""
     # Every node that ever joined, those of a moment ago included: what is not asked must not be forgotten.
     await refresh_fleet(shop)
-    complete = bool(shop.store.fleet.nodes)
-    for node_id in list(shop.store.fleet.nodes):
-        try:
+    for node_id in shop.store.fleet.nodes.keys() - swept:
+        with contextlib.suppress(StoreError):
             await _sweep_node(shop, session_id, node_id)
-        except StoreError:
-            complete = False
-    return complete
+            swept.add(node_id)
+    return 0 < len(shop.store.fleet.nodes) == len(swept & shop.store.fleet.nodes.keys())
 
 
 async def _sweep_node(shop: Workshop, session_id: int, node_id: bytes) -> None:

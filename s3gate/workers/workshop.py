@@ -26,6 +26,8 @@ LIFECYCLE_ROWS = 1000
 """Keys, older versions or uploads that one unit judges by lifecycle rules."""
 REMOVALS_AT_ONCE = 100
 """Of these, what is removed at a time: requests share the database."""
+SESSION_ROWS = 1000
+"""Closed sessions that are looked at together."""
 LIST_LINES = 5000
 """Shards of a session that one page of a node's list brings."""
 

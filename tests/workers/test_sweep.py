@@ -8,6 +8,7 @@ import pytest
 from awscrt.checksums import crc32c
 
 from s3gate.catalog.catalog import Catalog
+from s3gate.catalog.errors import Unavailable
 from s3gate.geometry.ids import make_id, session_of, shard_id
 from s3gate.workers import sweep as sweep_room
 from s3gate.workers.collect import collect
@@ -55,7 +56,7 @@ async def test_pages_of_the_list_do_not_matter(ministore: MiniStore, monkeypatch
         named += (await ministore.put(b"%d" % number, BIG)).extents
         await ministore.write(BIG)
     shop = await restarted(ministore)
-    await sweep_session(shop, session_of(named))
+    await sweep_session(shop, session_of(named), set())
     assert ministore.live() == ministore.shards_of(named)
 
 
@@ -68,7 +69,8 @@ async def test_a_node_that_is_down_is_swept_later_and_the_session_stays(
     down = ministore.nodes[1]
     await down.stop()
     sweeper = Sweeper()
-    assert not await sweeper.sweep(shop)
+    while await sweeper.sweep(shop):
+        pass
     closed = "SELECT count(*) FROM session WHERE closed_at IS NOT NULL"
     assert ministore.live() == set() and ministore.sql(closed) == [(1,)]
     await down.start(ministore.catalog)
@@ -80,6 +82,35 @@ async def test_a_node_that_is_down_is_swept_later_and_the_session_stays(
         await asyncio.sleep(0.02)
     assert await sweeper.sweep(shop)
     assert ministore.live() == set() and ministore.sql(closed) == [(0,)]
+
+
+async def test_a_node_that_never_comes_back_stops_nothing(
+    ministore: MiniStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sessions are not swept again and again, and those that were closed later have their turn."""
+    monkeypatch.setattr(sweep_room, "SESSION_ROWS", 2)
+    asked: list[tuple[int, bytes]] = []
+    sweep_node = sweep_room._sweep_node
+
+    async def noted(shop: Workshop, session_id: int, node_id: bytes) -> None:
+        asked.append((session_id, node_id))
+        await sweep_node(shop, session_id, node_id)
+
+    monkeypatch.setattr(sweep_room, "_sweep_node", noted)
+    lost = ministore.nodes[1]
+    for _ in range(5):
+        await ministore.write(BIG)
+        await ministore.restart_session()
+    await lost.stop()
+    sweeper = Sweeper()
+    while await sweeper.sweep(ministore.shop):
+        pass
+    assert ministore.live() == set()
+    assert len({session_id for session_id, _ in asked}) == 5
+    asked_others = [each for each in asked if each[1] != lost.node_id]
+    assert len(asked_others) == len(set(asked_others))
+    asked.clear()
+    assert not await sweeper.sweep(ministore.shop) and not asked
 
 
 async def test_what_arrives_after_the_first_sweep_goes_with_the_last(
@@ -95,6 +126,26 @@ async def test_what_arrives_after_the_first_sweep_goes_with_the_last(
     monkeypatch.setattr(sweep_room, "FORGET_SECONDS", -60.0)
     assert await sweeper.sweep(shop)
     assert late not in ministore.live() and await ministore.read(b"key") == b"kept"
+
+
+async def test_a_session_that_could_not_be_forgotten_is_forgotten_later(
+    ministore: MiniStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep_room, "FORGET_SECONDS", -60.0)
+    await ministore.write(BIG)
+    shop = await restarted(ministore)
+    sweeper = Sweeper()
+
+    async def away(session_id: int) -> None:
+        raise Unavailable("for a moment")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shop.catalog, "forget_session", away)
+        with pytest.raises(Unavailable):
+            await sweeper.sweep(shop)
+    while await sweeper.sweep(shop):
+        pass
+    assert ministore.sql("SELECT count(*) FROM session WHERE closed_at IS NOT NULL") == [(0,)]
 
 
 async def test_sessions_that_nobody_hears_of_are_closed(ministore: MiniStore) -> None:
