@@ -15,7 +15,7 @@ from s3gate.catalog.connection import ConnectionLost, Row, Statement
 from s3gate.catalog.errors import BucketMissing, BucketNotEmpty, BucketTaken, Unavailable, WrongBucketState
 from s3gate.catalog.limits import Limits
 from s3gate.catalog.parameters import BOOL, BYTEA_ARRAY, INT2, INT4, TEXT, TEXT_ARRAY
-from s3gate.catalog.pieces import CONFIG_NUMBER, IDENTITY_NUMBER
+from s3gate.catalog.pieces import CONFIG_NUMBER, DROP_OLD_UPLOADS, IDENTITY_NUMBER, has_no
 from s3gate.catalog.pool import Pool
 from s3gate.catalog.rows import BucketEntry, BucketRow
 
@@ -82,12 +82,14 @@ CLEAR = Statement(
     "bucket_clear",
     """
     WITH old AS MATERIALIZED (
-        SELECT u.upload_id FROM bucket b JOIN upload u ON u.bucket_id = b.bucket_id
-        WHERE b.name = $1 AND NOT EXISTS (SELECT FROM object o WHERE o.bucket_id = b.bucket_id)
-        ORDER BY u.upload_id LIMIT $2 FOR UPDATE OF u
-    ), gone AS (
-        DELETE FROM upload u USING old WHERE u.upload_id = old.upload_id RETURNING u.upload_id
-    )
+        SELECT u.bucket_id, u.key, u.upload_id FROM upload u
+        WHERE u.bucket_id = (SELECT b.bucket_id FROM bucket b WHERE b.name = $1 AND """
+    + has_no("object", "b.bucket_id")
+    + """)
+        ORDER BY u.key, u.upload_id LIMIT $2 FOR UPDATE OF u
+    ), gone AS ("""
+    + DROP_OLD_UPLOADS
+    + """)
     INSERT INTO garbage (kind, content_id, part_count, layout_id, extents)
     SELECT 'upload', upload_id, 1, 0, '' FROM gone
     RETURNING content_id
@@ -99,14 +101,16 @@ DELETE = Statement(
     "bucket_delete",
     """
     WITH gone AS (
-        DELETE FROM bucket b WHERE b.name = $1
-          AND NOT EXISTS (SELECT FROM object o WHERE o.bucket_id = b.bucket_id)
-          AND NOT EXISTS (SELECT FROM upload u WHERE u.bucket_id = b.bucket_id)
+        DELETE FROM bucket b WHERE b.name = $1 AND """
+    + has_no("object", "b.bucket_id")
+    + " AND "
+    + has_no("upload", "b.bucket_id")
+    + """
         RETURNING b.bucket_id
     ), s AS (
-        DELETE FROM bucket_setting s USING gone WHERE s.bucket_id = gone.bucket_id
+        DELETE FROM bucket_setting s USING gone WHERE s.bucket_id = ANY (ARRAY[gone.bucket_id])
     ), p AS (
-        DELETE FROM lifecycle_progress p USING gone WHERE p.bucket_id = gone.bucket_id
+        DELETE FROM lifecycle_progress p USING gone WHERE p.bucket_id = ANY (ARRAY[gone.bucket_id])
     )
     SELECT bucket_id FROM gone
     """,

@@ -146,7 +146,8 @@ DELETE = Statement(
     INT8_ARRAY,
     BYTEA_ARRAY,
 )
-# Asked after the fence was raised. Content ids are used once, so finding one says that its commit happened.
+# Asked after the fence was raised. Content ids are used once, so finding one says that its commit happened. (OFFSET 0:
+# else the oldest of a content's garbage might be looked for in the order of all garbage.)
 ASK = Statement(
     "object_ask",
     """
@@ -156,8 +157,9 @@ ASK = Statement(
                        UNION ALL
                        SELECT bucket_id, key, version, modified_at FROM version v WHERE v.content_id = n.content_id
                        ORDER BY modified_at LIMIT 1) AS o ON true
-    LEFT JOIN LATERAL (SELECT queued_at FROM garbage g
-                       WHERE g.content_id = n.content_id ORDER BY queued_at LIMIT 1) AS g ON true
+    LEFT JOIN LATERAL (SELECT min(queued_at) AS queued_at
+                       FROM (SELECT queued_at FROM garbage g
+                             WHERE g.content_id = ANY (ARRAY[n.content_id]) OFFSET 0) AS all_of_it) AS g ON true
     WHERE o.key IS NOT NULL OR g.queued_at IS NOT NULL
     """,
     BYTEA_ARRAY,

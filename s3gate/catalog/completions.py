@@ -56,9 +56,9 @@ COMPLETE = writing(
     before=""", listed AS MATERIALIZED (
         SELECT * FROM unnest($28::integer[], $29::bytea[]) AS l (part_number, part_id)
     ), found AS MATERIALIZED (
-        SELECT p.part_number, p.size FROM listed l
-        JOIN part p ON p.upload_id = $27 AND p.part_number = ANY (ARRAY[l.part_number])
-             AND p.part_id = ANY (ARRAY[l.part_id])
+        SELECT p.part_number, p.size FROM listed l CROSS JOIN LATERAL (
+            SELECT part_number, size FROM part
+            WHERE upload_id = $27 AND part_number = l.part_number AND part_id = l.part_id LIMIT 1) AS p
     ), missing AS MATERIALIZED (
         SELECT min(part_number) AS part_number FROM (
             SELECT part_number FROM listed EXCEPT SELECT part_number FROM found) AS m

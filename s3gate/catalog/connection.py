@@ -304,7 +304,9 @@ async def _configure(link: AsyncConnection[Row], limits: Limits) -> None:
     million, and the statistics come late; every join of ours finds its rows by a key, so that nothing else is allowed.
     A table that was vacuumed while it was empty looks like one row, and walking a whole index of it in the order of the
     join costs no more than finding a row: so statements over tables that grow say `= ANY (ARRAY[x])` where they join.
-    That finds rows by the index like `= x`, and no order helps it.
+    That finds rows by the index like `= x`, and no order helps it. Where the order of the tables is left to choose, too
+    (each row of one with each of the other), a LATERAL with a LIMIT or an OFFSET 0 leaves nothing to choose; and where
+    the question is whether there is any row at all, a subquery with LIMIT 1: NOT EXISTS would be planned as a join.
     """
     settings = {
         "client_encoding": "UTF8",

@@ -12,18 +12,23 @@ from s3gate.catalog.connection import Statement
 from s3gate.catalog.errors import ObjectMissing
 from s3gate.catalog.limits import Limits
 from s3gate.catalog.parameters import BYTEA, INT4
+from s3gate.catalog.parts import COLUMNS
 from s3gate.catalog.pool import Pool
 from s3gate.catalog.rows import Manifest, PartRow
 
 MANIFEST = Statement("content_manifest", "SELECT part_numbers, part_sizes FROM content WHERE content_id = $1", BYTEA)
-# Parts that Complete did not list may still lie between the others: the content says which count.
+# Parts that Complete did not list may still lie between the others: the content says which count. (LIMIT 1: each is
+# found by its number. A join may be planned as a reading of all of them for a page, or as each of one side with each of
+# the other.)
 PARTS = Statement(
     "content_parts",
-    """SELECT p.upload_id, p.part_number, p.part_id, p.size, p.etag, p.checksum, p.modified_at, p.layout_id, p.extents,
-              p.sse
+    """SELECT p.*
        FROM content c
        CROSS JOIN LATERAL unnest(c.part_numbers) AS n (part_number)
-       JOIN part p ON p.upload_id = c.content_id AND p.part_number = n.part_number
+       CROSS JOIN LATERAL (
+           SELECT """
+    + COLUMNS
+    + """ FROM part WHERE upload_id = c.content_id AND part_number = n.part_number LIMIT 1) AS p
        WHERE c.content_id = $1 AND n.part_number BETWEEN $2 AND $3
        ORDER BY p.part_number""",
     BYTEA,

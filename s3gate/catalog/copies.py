@@ -21,8 +21,10 @@ from s3gate.catalog.versions import BUCKET_CHANGED, DONE, LOCK, writing
 
 SOURCE_CHANGED: Final = 8
 
+# (IS TRUE: a content may have a great many versions, so the row is to be found by its key, and not by its content.)
 _IS_SOURCE: Final = """
-        WHERE x.bucket_id = $27 AND x.key = $28 AND x.version = $29 AND x.version_id = $30 AND x.content_id = $31
+        WHERE x.bucket_id = $27 AND x.key = $28 AND x.version = $29 AND x.version_id = $30
+          AND (x.content_id = $31) IS TRUE
           AND EXISTS (SELECT FROM b) FOR UPDATE"""
 COPY = writing(
     "object_copy",

@@ -176,7 +176,7 @@ REFERENCED = Statement(
         SELECT extents FROM object WHERE content_id > $4 AND content_id < $2 AND length(extents) > 20
         UNION ALL SELECT extents FROM version WHERE content_id > $4 AND content_id < $2 AND length(extents) > 20
         UNION ALL SELECT extents FROM part WHERE part_id > $4 AND part_id < $2 AND length(extents) > 20
-        UNION ALL SELECT extents FROM part WHERE source_id > $4 AND source_id < $2 AND length(extents) > 20
+        UNION ALL SELECT extents FROM part WHERE source_id > $4 AND source_id < $2
         UNION ALL SELECT extents FROM garbage WHERE content_id > $4 AND content_id < $2 AND length(extents) > 20
      ) AS e
      CROSS JOIN LATERAL (SELECT substring(e.extents FROM g FOR 16) AS id

@@ -56,13 +56,14 @@ LIST = Statement(
     INT4,
 )
 COUNT = Statement("identity_count", "SELECT kind, count(*) FROM identity WHERE account_id = $1 GROUP BY kind", TEXT)
-_POLICY: Final = "SELECT p.account_id, p.kind, p.owner, p.name, p.document, p.in_force, p.created_at "
+# (OFFSET 0: else an account with few policies, or one that had none a while ago, is read as a whole for each name.)
 POLICIES = Statement(
     "identity_policies",
-    _POLICY
-    + """FROM unnest($2::text[], $3::text[]) AS n (kind, owner)
-         JOIN identity_policy p ON p.account_id = $1 AND p.kind = n.kind AND p.owner = n.owner
-         ORDER BY p.kind, p.owner, p.name""",
+    """SELECT p.* FROM unnest($2::text[], $3::text[]) AS n (kind, owner)
+       CROSS JOIN LATERAL (
+           SELECT account_id, kind, owner, name, document, in_force, created_at FROM identity_policy i
+           WHERE i.account_id = $1 AND i.kind = n.kind AND i.owner = n.owner OFFSET 0) AS p
+       ORDER BY p.kind, p.owner, p.name""",
     TEXT,
     TEXT_ARRAY,
     TEXT_ARRAY,
@@ -70,10 +71,12 @@ POLICIES = Statement(
 _LINK: Final = "SELECT l.account_id, l.kind, l.owner, l.link, l.target "
 LINKS = Statement(
     "identity_links",
-    _LINK
-    + """FROM unnest($2::text[], $3::text[]) AS n (kind, owner)
-         JOIN identity_link l ON l.account_id = $1 AND l.kind = n.kind AND l.owner = n.owner
-         ORDER BY l.kind, l.owner, l.link, l.target""",
+    """SELECT l.* FROM unnest($2::text[], $3::text[]) AS n (kind, owner)
+       CROSS JOIN LATERAL ("""
+    + _LINK
+    + """FROM identity_link l
+         WHERE l.account_id = $1 AND l.kind = n.kind AND l.owner = n.owner OFFSET 0) AS l
+       ORDER BY l.kind, l.owner, l.link, l.target""",
     TEXT,
     TEXT_ARRAY,
     TEXT_ARRAY,
@@ -94,13 +97,14 @@ LINK_COUNTS = Statement(
 _KEY: Final = """SELECT access_key, account_id, owner, secret, active, created_at,
                         last_used_at, last_used_service, last_used_region FROM access_key """
 FIND_KEY = Statement("access_key_find", _KEY + "WHERE access_key = $1", TEXT)
-KEYS = Statement("access_key_list", _KEY + "WHERE account_id = $1 AND owner = $2 ORDER BY access_key", TEXT, TEXT)
+# They are few, and sorted behind: a table in the order of its keys might be walked as a whole.
+KEYS = Statement("access_key_list", _KEY + "WHERE account_id = $1 AND owner = $2", TEXT, TEXT)
 USED = Statement(
     "access_key_used",
     """UPDATE access_key k SET last_used_at = n.at, last_used_service = n.service, last_used_region = $4
        FROM (SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[]) AS u (access_key, at, service)
              ORDER BY access_key) AS n
-       WHERE k.access_key = n.access_key AND (k.last_used_at IS NULL OR k.last_used_at < n.at)""",
+       WHERE k.access_key = ANY (ARRAY[n.access_key]) AND (k.last_used_at IS NULL OR k.last_used_at < n.at)""",
     TEXT_ARRAY,
     TIMESTAMPTZ_ARRAY,
     TEXT_ARRAY,
@@ -219,7 +223,7 @@ class IdentityTables:
 
     async def keys(self, account_id: str, owner: str) -> list[KeyRow]:
         """The access keys of a user, or of the root for an empty name."""
-        return [KeyRow._make(row) for row in await self._pool.repeat(KEYS, account_id, owner)]
+        return sorted(KeyRow._make(row) for row in await self._pool.repeat(KEYS, account_id, owner))
 
     async def note_used(self, used: Sequence[tuple[str, datetime, str]], region: str) -> None:
         """When these access keys were last used, and for which service."""

@@ -16,6 +16,7 @@ from s3gate.catalog.buckets import COLUMNS, bucket_row
 from s3gate.catalog.connection import Statement
 from s3gate.catalog.listing import above, below
 from s3gate.catalog.parameters import BOOL, BYTEA, FLOAT8, INT4, INT8, TIMESTAMPTZ
+from s3gate.catalog.pieces import DROP_OLD_UPLOADS
 from s3gate.catalog.pool import Pool
 from s3gate.catalog.rows import HeadRow, LifecycleWalk, NoncurrentRow
 
@@ -26,7 +27,7 @@ TAKE = Statement(
     """
     WITH due AS MATERIALIZED (
         SELECT s.bucket_id
-        FROM bucket_setting s LEFT JOIN lifecycle_progress p ON p.bucket_id = s.bucket_id
+        FROM bucket_setting s LEFT JOIN lifecycle_progress p ON p.bucket_id = ANY (ARRAY[s.bucket_id])
         WHERE s.kind = 'lifecycle'
           AND (p.bucket_id IS NULL OR (p.leased_until <= now() AND (NOT p.done OR p.day < $1)))
         ORDER BY p.leased_until NULLS FIRST, s.bucket_id LIMIT 1
@@ -41,7 +42,7 @@ TAKE = Statement(
     )
     SELECT taken.day, taken.position, """
     + COLUMNS
-    + """ FROM taken JOIN bucket b ON b.bucket_id = taken.bucket_id
+    + """ FROM taken JOIN bucket b ON b.bucket_id = ANY (ARRAY[taken.bucket_id])
     """,
     INT8,
     FLOAT8,
@@ -102,12 +103,12 @@ ABORT = Statement(
     "lifecycle_abort",
     """
     WITH old AS MATERIALIZED (
-        SELECT upload_id FROM upload
+        SELECT bucket_id, key, upload_id FROM upload
         WHERE bucket_id = $1 AND key > $2 AND key < $3 AND initiated_at < $4
         ORDER BY key, upload_id LIMIT $5 FOR UPDATE SKIP LOCKED
-    ), gone AS (
-        DELETE FROM upload u USING old WHERE u.upload_id = old.upload_id RETURNING u.upload_id
-    )
+    ), gone AS ("""
+    + DROP_OLD_UPLOADS
+    + """)
     INSERT INTO garbage (kind, content_id, part_count, layout_id, extents)
     SELECT 'upload', upload_id, 1, 0, '' FROM gone
     RETURNING content_id

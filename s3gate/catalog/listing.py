@@ -84,11 +84,11 @@ UPLOADS_FLAT = Statement(
 UPLOADS_ROLLED = Statement(
     "upload_list_rolled",
     """
-    WITH RECURSIVE walk (n, bound, bound_id, rolled, upload_id) AS (
-        SELECT 0, $2::bytea, $3::bytea, NULL::bytea, NULL::bytea
+    WITH RECURSIVE walk (n, bound, bound_id, rolled, key, upload_id) AS (
+        SELECT 0, $2::bytea, $3::bytea, NULL::bytea, NULL::bytea, NULL::bytea
         UNION ALL
         SELECT w.n + 1, CASE WHEN o.at > 0 THEN o.rolled || $8 ELSE o.key END, o.upload_id,
-               CASE WHEN o.at > 0 THEN o.rolled END, o.upload_id
+               CASE WHEN o.at > 0 THEN o.rolled END, o.key, o.upload_id
         FROM walk w CROSS JOIN LATERAL (
             SELECT f.*, substring(f.key FOR $6 + f.at + length($7) - 2) AS rolled FROM (
                 SELECT u.key, u.upload_id, position($7 IN substring(u.key FROM $6)) AS at
@@ -98,9 +98,13 @@ UPLOADS_ROLLED = Statement(
         ) AS o
         WHERE w.n < $5
     )
-    SELECT walk.rolled, """
+    SELECT walk.rolled, u.* FROM walk CROSS JOIN LATERAL (
+        SELECT """
     + UPLOAD_COLUMNS
-    + """ FROM walk JOIN upload u ON u.upload_id = walk.upload_id WHERE walk.n > 0 ORDER BY walk.n
+    + """ FROM upload u
+        WHERE u.bucket_id = $1 AND u.key = walk.key AND u.upload_id = walk.upload_id LIMIT 1
+    ) AS u
+    WHERE walk.n > 0 ORDER BY walk.n
     """,
     INT8,
     BYTEA,

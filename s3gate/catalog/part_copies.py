@@ -23,8 +23,9 @@ from s3gate.catalog.transactions import FencedChanges
 UPLOAD_MISSING: Final = 2
 SOURCE_CHANGED: Final = 8
 
+# (IS TRUE: as in copies.py.)
 _IS_SOURCE: Final = """ x
-        WHERE x.bucket_id = $4 AND x.key = $5 AND x.version = $6 AND x.version_id = $7 AND x.content_id = $8
+        WHERE x.bucket_id = $4 AND x.key = $5 AND x.version = $6 AND x.version_id = $7 AND (x.content_id = $8) IS TRUE
           AND x.sse = '' AND EXISTS (SELECT FROM up) FOR SHARE"""
 # The parts that a content lists are immutable, so what the snapshot shows of them is what they are. FOR SHARE: the
 # parts of one upload are often copied from one object, many at once, and the source is not changed.
@@ -47,9 +48,12 @@ COPY = Statement(
         SELECT content_id AS source_id, size, layout_id, extents FROM source
         WHERE $9 = 0 AND part_count = 0 AND length(extents) > 0
         UNION ALL
-        SELECT coalesce(p.source_id, p.part_id), p.size, p.layout_id, p.extents
+        SELECT p.source_id, p.size, p.layout_id, p.extents
         FROM source JOIN content c ON c.content_id = ANY (ARRAY[source.content_id]) AND $9 = ANY (c.part_numbers)
-        JOIN part p ON p.upload_id = ANY (ARRAY[source.content_id]) AND p.part_number = $9
+        CROSS JOIN LATERAL (
+            SELECT coalesce(source_id, part_id) AS source_id, size, layout_id, extents, sse FROM part
+            WHERE upload_id = source.content_id AND part_number = $9 LIMIT 1
+        ) AS p
         WHERE source.part_count > 0 AND p.sse = '' AND length(p.extents) > 0
     ), old AS MATERIALIZED (
         SELECT p.part_id, coalesce(p.source_id, p.part_id) AS first_id, p.layout_id, p.extents

@@ -67,6 +67,23 @@ def _is_there(column: LiteralString, first_id: LiteralString) -> LiteralString:
     return "(SELECT true FROM part r WHERE r." + column + " = " + first_id + " LIMIT 1) IS NOT NULL"
 
 
+def has_no(table: LiteralString, bucket_id: LiteralString) -> LiteralString:
+    """Whether nothing of this bucket is in a table.
+
+    No NOT EXISTS: where most rows are those of one bucket, that is planned as a walk over all of them for another.
+    """
+    return "(SELECT true FROM " + table + " x WHERE x.bucket_id = " + bucket_id + " LIMIT 1) IS NULL"
+
+
+DROP_OLD_UPLOADS: Final = """
+        DELETE FROM upload u USING old
+        WHERE u.bucket_id = ANY (ARRAY[old.bucket_id]) AND u.key = ANY (ARRAY[old.key])
+          AND u.upload_id = ANY (ARRAY[old.upload_id])
+        RETURNING u.upload_id
+    """
+"""The uploads that were chosen, and locked, as `old`."""
+
+
 def as_head(row: LiteralString) -> LiteralString:
     """A row of `version` as one of `object`."""
     return "ROW (" + ", ".join([row + "." + column for column in _ROW]) + ")::object"

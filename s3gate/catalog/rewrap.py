@@ -69,7 +69,8 @@ _CHANGES: Final = {
         "rewrap_change_heads",
         _NEW
         + """UPDATE object o SET sse = n.new FROM n JOIN head USING (bucket_id, key)
-           WHERE o.bucket_id = n.bucket_id AND o.key = n.key AND o.version = n.version AND o.sse = n.old
+           WHERE o.bucket_id = ANY (ARRAY[n.bucket_id]) AND o.key = ANY (ARRAY[n.key])
+             AND o.version = ANY (ARRAY[n.version]) AND o.sse = n.old
            RETURNING 1""",
         *_TYPES,
     ),
@@ -77,7 +78,8 @@ _CHANGES: Final = {
         "rewrap_change_older",
         _NEW
         + """UPDATE version v SET sse = n.new FROM n JOIN head USING (bucket_id, key)
-           WHERE v.bucket_id = n.bucket_id AND v.key = n.key AND v.version = n.version AND v.sse = n.old
+           WHERE v.bucket_id = ANY (ARRAY[n.bucket_id]) AND v.key = ANY (ARRAY[n.key])
+             AND v.version = ANY (ARRAY[n.version]) AND v.sse = n.old
            RETURNING 1""",
         *_TYPES,
     ),
@@ -86,7 +88,8 @@ _CHANGES: Final = {
         """UPDATE upload u SET sse = n.new
            FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bytea[])
                AS n (bucket_id, key, version, upload_id, old, new)
-           WHERE u.upload_id = n.upload_id AND u.sse = n.old RETURNING 1""",
+           WHERE u.bucket_id = ANY (ARRAY[n.bucket_id]) AND u.key = ANY (ARRAY[n.key])
+             AND u.upload_id = ANY (ARRAY[n.upload_id]) AND u.sse = n.old RETURNING 1""",
         *_TYPES,
     ),
 }

@@ -37,11 +37,11 @@ DELETE = Statement(
     "setting_delete",
     """
     WITH gone AS (
-        DELETE FROM bucket_setting s USING bucket b
-        WHERE b.name = $1 AND s.bucket_id = b.bucket_id AND s.kind = $2 AND s.setting_id = $3
+        DELETE FROM bucket_setting s
+        WHERE s.bucket_id = (SELECT bucket_id FROM bucket WHERE name = $1) AND s.kind = $2 AND s.setting_id = $3
         RETURNING s.bucket_id
     )
-    UPDATE bucket b SET config_number = config_number + 1 FROM gone WHERE b.bucket_id = gone.bucket_id
+    UPDATE bucket b SET config_number = config_number + 1 FROM gone WHERE b.bucket_id = ANY (ARRAY[gone.bucket_id])
     RETURNING b.bucket_id
     """,
     TEXT,

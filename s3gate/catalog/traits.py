@@ -44,10 +44,12 @@ LOCK = Statement(
     BYTEA,
 )
 _JUDGED: Final = "version, version_id, marker, lock, retain_until, modified_at, acl, content_id"
+# (At most one version is judged. Joined to it, a version would be looked for among all that its key has.)
 _CHANGED: Final = """SET tags = coalesce($8, o.tags), acl = coalesce($9, o.acl), headers = coalesce($15, o.headers),
             lock = o.lock & $10 | $11,
             retain_until = CASE WHEN $12 THEN $13 ELSE o.retain_until END
-        FROM j WHERE j.refusal = 0 AND o.bucket_id = $3 AND o.key = $5 AND o.version = j.version AND """
+        WHERE o.bucket_id = $3 AND o.key = $5
+          AND o.version = (SELECT j.version FROM j WHERE j.refusal = 0 AND """
 # A retention that has not ended may be prolonged, and bypassed if it is governance; nothing else (its bits: 1, 2).
 CHANGE = Statement(
     "traits_change",
@@ -87,11 +89,11 @@ CHANGE = Statement(
     ), head AS (
         UPDATE object o """
     + _CHANGED
-    + """j.is_head
+    + """j.is_head)
     ), older AS (
         UPDATE version o """
     + _CHANGED
-    + """NOT j.is_head
+    + """NOT j.is_head)
     )
     SELECT (SELECT count(*) FROM s), j.refusal, j.version, j.modified_at, j.version_id
     FROM (VALUES (0)) AS one (row) LEFT JOIN j ON true

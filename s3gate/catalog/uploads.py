@@ -13,7 +13,7 @@ from s3gate.catalog.buckets import Buckets, is_storable
 from s3gate.catalog.connection import Row, Statement
 from s3gate.catalog.errors import BucketChanged, UploadMissing
 from s3gate.catalog.parameters import BYTEA, FLOAT8, INT2, INT4, INT8, TEXT, TIMESTAMPTZ
-from s3gate.catalog.pieces import CONFIG_NUMBER
+from s3gate.catalog.pieces import CONFIG_NUMBER, DROP_OLD_UPLOADS
 from s3gate.catalog.pool import Pool
 from s3gate.catalog.rows import BucketRow, CompletedRow, Traits, UploadRow
 from s3gate.catalog.sessions import Session
@@ -52,7 +52,8 @@ FIND = Statement(
     "upload_find",
     "SELECT "
     + COLUMNS
-    + " FROM upload u JOIN bucket b ON b.bucket_id = u.bucket_id WHERE u.upload_id = $1 AND b.name = $2 AND u.key = $3",
+    + """ FROM upload u
+       WHERE u.upload_id = $1 AND u.bucket_id = (SELECT bucket_id FROM bucket WHERE name = $2) AND u.key = $3""",
     BYTEA,
     TEXT,
     BYTEA,
@@ -73,11 +74,11 @@ EXPIRE = Statement(
     "upload_expire",
     """
     WITH old AS MATERIALIZED (
-        SELECT upload_id FROM upload WHERE initiated_at < now() - make_interval(secs => $1)
+        SELECT bucket_id, key, upload_id FROM upload WHERE initiated_at < now() - make_interval(secs => $1)
         ORDER BY initiated_at LIMIT $2 FOR UPDATE SKIP LOCKED
-    ), gone AS (
-        DELETE FROM upload u USING old WHERE u.upload_id = old.upload_id RETURNING u.upload_id
-    )
+    ), gone AS ("""
+    + DROP_OLD_UPLOADS
+    + """)
     INSERT INTO garbage (kind, content_id, part_count, layout_id, extents)
     SELECT 'upload', upload_id, 1, 0, '' FROM gone
     RETURNING content_id
@@ -94,10 +95,11 @@ FIND_COMPLETED = Statement(
 FORGET_COMPLETED = Statement(
     "completed_forget",
     """
-    DELETE FROM completed_upload WHERE upload_id IN (
+    WITH old AS MATERIALIZED (
         SELECT upload_id FROM completed_upload WHERE completed_at < now() - make_interval(secs => $1)
-        ORDER BY completed_at LIMIT $2)
-    RETURNING upload_id
+        ORDER BY completed_at LIMIT $2
+    )
+    DELETE FROM completed_upload c USING old WHERE c.upload_id = ANY (ARRAY[old.upload_id]) RETURNING c.upload_id
     """,
     FLOAT8,
     INT4,
