@@ -8,6 +8,7 @@ It refuses to know nodes and what a segment looks like there.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from s3gate.catalog.connection import Statement
@@ -19,6 +20,8 @@ from s3gate.geometry.ids import SHARD_ID_BYTES, session_of, session_prefix
 
 PAGE_ROWS = 1000
 MAX_BROKEN = 1000
+STATEMENT_SECONDS = 24 * 3600.0
+"""Some of these statements look at every row there is."""
 
 NEXT_SESSION = Statement(
     "audit_next_session",
@@ -159,7 +162,8 @@ class Audit:
     @classmethod
     async def open(cls, dsn: str) -> Audit:
         """Connect. No session is opened: nothing is written."""
-        pool = Pool(dsn, Limits(), 1)
+        patient = replace(Limits(), statement_seconds=STATEMENT_SECONDS, answer_seconds=STATEMENT_SECONDS + 60)
+        pool = Pool(dsn, patient, 1)
         await pool.open()
         return cls(pool)
 

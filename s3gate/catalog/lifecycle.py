@@ -21,7 +21,8 @@ from s3gate.catalog.pool import Pool
 from s3gate.catalog.rows import HeadRow, LifecycleWalk, NoncurrentRow
 
 # A bucket is due when it has rules and its walk was for an earlier day or has not come to its end, whatever day it was
-# for: a walk that takes longer than a day still ends. Two who choose the same bucket: one of them gets nothing.
+# for: a walk that takes longer than a day still ends. (Tomorrow is another worker's today. What is further ahead was
+# counted by a clock that was wrong, and is not waited for.) Two who choose the same bucket: one of them gets nothing.
 TAKE = Statement(
     "lifecycle_take",
     """
@@ -29,7 +30,7 @@ TAKE = Statement(
         SELECT s.bucket_id
         FROM bucket_setting s LEFT JOIN lifecycle_progress p ON p.bucket_id = ANY (ARRAY[s.bucket_id])
         WHERE s.kind = 'lifecycle'
-          AND (p.bucket_id IS NULL OR (p.leased_until <= now() AND (NOT p.done OR p.day < $1)))
+          AND (p.bucket_id IS NULL OR (p.leased_until <= now() AND (NOT p.done OR p.day NOT BETWEEN $1 AND $1 + 1)))
         ORDER BY p.leased_until NULLS FIRST, s.bucket_id LIMIT 1
     ), taken AS (
         INSERT INTO lifecycle_progress AS p (bucket_id, day, position, done, leased_until)
@@ -37,7 +38,7 @@ TAKE = Statement(
         ON CONFLICT (bucket_id) DO UPDATE
         SET day = CASE WHEN p.done THEN $1 ELSE p.day END, position = CASE WHEN p.done THEN '' ELSE p.position END,
             done = false, leased_until = now() + make_interval(secs => $2)
-        WHERE p.leased_until <= now() AND (NOT p.done OR p.day < $1)
+        WHERE p.leased_until <= now() AND (NOT p.done OR p.day NOT BETWEEN $1 AND $1 + 1)
         RETURNING bucket_id, day, position
     )
     SELECT taken.day, taken.position, """

@@ -12,6 +12,7 @@ from s3gate.admin.check import Checker
 from s3gate.admin.findings import Report
 from s3gate.admin.run import main
 from s3gate.catalog.audit import Audit
+from s3gate.catalog.connection import Statement
 from s3gate.catalog.rows import NO_CONDITION, Stored
 from s3gate.geometry.ids import make_id, shard_id
 from s3gate.workers.collect import collect
@@ -26,6 +27,15 @@ async def checked(ministore: MiniStore, *, deep: bool = False) -> Report:
     audit = await Audit.open(ministore.database)
     try:
         return await Checker(audit, ministore.store, deep=deep).run()
+    finally:
+        await audit.close()
+
+
+async def test_statements_over_everything_have_their_time(ministore: MiniStore) -> None:
+    audit = await Audit.open(ministore.database)
+    try:
+        patience = Statement("patience", "SELECT current_setting('statement_timeout')")
+        assert await audit._pool.fetch(patience) == [("1d",)]
     finally:
         await audit.close()
 

@@ -127,6 +127,13 @@ async def test_a_walk_is_taken_once_and_resumed(catalog: Catalog, second: Catalo
     assert await catalog.lifecycle.take(9, 60.0) is None
 
 
+async def test_a_clock_that_was_wrong_does_not_stop_the_walks(catalog: Catalog) -> None:
+    await catalog.put_setting("box", "lifecycle", b"rules")
+    for day in (5000, 7, 8):
+        assert await catalog.lifecycle.save(await take(catalog, day), b"", done=True)
+    assert await catalog.lifecycle.take(7, 60.0) is None
+
+
 async def test_walks_take_turns(catalog: Catalog, second: Catalog) -> None:
     for name in ("one", "two"):
         await catalog.create_bucket(name, "root", "", settings={"lifecycle": b""})
