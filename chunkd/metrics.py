@@ -39,7 +39,9 @@ class Metrics:
             lines.append(f'chunkd_requests_total{{method="{method}",status="{status}"}} {count}')
         lines += _title("received_bytes_total", "counter", "Bytes of bodies received.")
         lines.append(f"chunkd_received_bytes_total {self._received}")
-        lines += _title("sent_bytes_total", "counter", "Bytes of bodies sent.")
+        lines += _title(
+            "sent_bytes_total", "counter", "Bytes of bodies sent; not those that gates read where they were lent (303)."
+        )
         lines.append(f"chunkd_sent_bytes_total {self._sent}")
         for name, text in _GAUGES:
             lines += _title(name, "gauge", text)

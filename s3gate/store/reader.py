@@ -84,6 +84,8 @@ class Reader:
         self._limits = limits
         self._budget = budget
         self.cache = ShardCache(limits.cache_bytes)
+        self.lent_bytes = 0
+        """Read where nodes lent them, which no node has sent or counts."""
 
     # --- small reads ----------------------------------------------------------------------------------
 
@@ -125,7 +127,10 @@ class Reader:
                 return asked
             # They are few. Read at once, so that all that is not in memory is asked for before any of it is waited for.
             data = asked.loan.read(ask.start, ask.stop)
-            return await self._start(_return(asked).ask, borrow=False) if data is None else asked._replace(data=data)
+            if data is None:
+                return await self._start(_return(asked).ask, borrow=False)
+            self.lent_bytes += len(data)
+            return asked._replace(data=data)
         if self.cache.get(ask.shard_id) is not None:
             return _Asked(ask, None, None, None, "")
         return await self._start(ask._replace(start=0, stop=ask.length), wanted=ask)
@@ -173,6 +178,7 @@ class Reader:
                     lent, taken = _lent(window.takes, at, asked)
                     if lent is not None:
                         at += taken
+                        self.lent_bytes += len(lent)
                         yield lent
                         continue
                     number, first, last = window.takes[at]
@@ -231,6 +237,7 @@ class Reader:
         ask = asked.ask
         data = found.read(ask.start, ask.stop)
         if data is not None:
+            self.lent_bytes += len(data)
             return data
         _return(asked)
         return await self._ask_again(ask, asked.window, ask.stop - ask.start)

@@ -63,6 +63,11 @@ class Store:
         """Stores a body of at most one row that is at hand. Raises WriteFailed as `write` does."""
         return await self._writer.write_small(bucket, key, data, group_id or None)
 
+    @property
+    def lent_bytes(self) -> int:
+        """How much was read where nodes lent it."""
+        return self._reader.lent_bytes
+
     def pick_group(self, bucket: str, key: bytes) -> int:
         """A group for an upload to keep, or 0 when none takes writes now: then its first part chooses."""
         groups = self.fleet.writable_groups()

@@ -234,6 +234,8 @@ def _samples(gate: Gate, meters: Meters, brakes: Brakes, audit_log: AuditLog | N
         yield Sample("s3gate_slowed_signatures_total", "Of them, held back.", "counter", brakes.slowed)
         if audit_log is not None:
             yield Sample("s3gate_audit_lines_lost_total", "Never written.", "counter", audit_log.lost)
+        lent = "Read where nodes on this host lent them: no node has sent these."
+        yield Sample("s3gate_lent_bytes_total", lent, "counter", gate.store.lent_bytes)
         for kind, batches, batched in gate.catalog.batches():
             label = f'kind="{kind}"'
             yield Sample("s3gate_catalog_batches_total", "Statements for many requests.", "counter", batches, label)

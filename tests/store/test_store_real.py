@@ -126,7 +126,9 @@ async def test_nodes_on_this_host_lend_what_is_in_memory(tmp_path: Path, sent: l
         assert await real.read(written, length) == data
         assert await real.read(written, length) == data
         sent.clear()
+        before = real.store.lent_bytes
         assert await real.read(written, length) == data
+        assert real.store.lent_bytes == before + length
         for start, stop in ((0, 1), (MIB - 5, 9 * MIB + 7), (63 * MIB - 1, 63 * MIB + 1), (length - 3 * MIB, length)):
             assert await real.read(written, length, start, stop) == data[start:stop]
         assert sent == []
@@ -144,10 +146,11 @@ async def test_small_reads_of_what_was_lent(tmp_path: Path, sent: list[int]) -> 
         written = await real.write(data)
         for _ in range(2):
             assert await real.store.read_small(1, written.extents, length, 0, length) == data
+        assert real.store.lent_bytes == length  # the first one opened the files
         sent.clear()
         assert await real.store.read_small(1, written.extents, length, 0, length) == data
         assert await real.store.read_small(1, written.extents, length, 100, 350_000) == data[100:350_000]
-        assert sent == []
+        assert sent == [] and real.store.lent_bytes == 2 * length + 349_900
         for path in files_of(real.nodes):
             drop_from_memory(path)
         assert await real.store.read_small(1, written.extents, length, 0, length) == data

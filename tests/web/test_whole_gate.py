@@ -39,6 +39,7 @@ def test_health_and_metrics(gate: Any) -> None:
     assert b"# TYPE s3gate_requests_total counter\n" in page
     assert page.count(b"# TYPE s3gate_requests_total ") == 1
     assert b"s3gate_nodes_up 6\n" in page
+    assert b"s3gate_lent_bytes_total 0\n" in page
     assert b's3gate_catalog_batches_total{kind="commit"} 1\n' in page
     assert b's3gate_catalog_batched_total{kind="commit"} 1\n' in page
     assert fetch(gate, "/-/nonsense")[0] == 404
