@@ -74,7 +74,9 @@ class SegmentStream:
     async def drained(self) -> None:
         """Waits until the row has left this process."""
         for shard in self._shards.values():
-            await shard.connection.drained()
+            # A connection whose shard has been answered may be somebody else's by now, and has one place to wait at.
+            if not shard.future.done():
+                await shard.connection.drained()
             if shard.left and shard.future.done():
                 self._check_early(shard)
 

@@ -7,7 +7,10 @@ from typing import Any, cast
 
 import pytest
 
+from s3gate.geometry.placement import Group, Place
+from s3gate.geometry.stripe import Layout
 from s3gate.store.connection import Connection, ConnectionBroken
+from s3gate.store.stream import SegmentStream, _Shard
 
 ANSWER = b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n"
 
@@ -56,6 +59,29 @@ async def test_an_answer_wakes_who_waits_for_the_body_to_leave() -> None:
         await asyncio.wait_for(waiting, 1)
         assert (await future).status == 201
     assert freed == [connection, connection]
+
+
+async def test_a_connection_that_somebody_else_has_by_now_is_not_waited_for() -> None:
+    """Its new owner waits there for his own body to leave: nobody else would wake him."""
+    connections = [Connection(asyncio.get_running_loop(), lambda _: None, lambda _: None) for _ in range(2)]
+    stream = SegmentStream(Layout(1), Place(Group(1, 1, ()), 0), b"", 0)
+    for position, connection in enumerate(connections):
+        connection.connection_made(cast(Any, Wire()))
+        future = connection.start([b"PUT / HTTP/1.1\r\n\r\n"], more=True)
+        stream._shards[position] = _Shard(cast(Any, None), connection, future, 0)
+        connection.send(b"the last of it", last=True)
+        connection.pause_writing()
+    slow, quick = connections
+    waiting = asyncio.create_task(stream.drained())
+    await asyncio.sleep(0)
+    arrive(quick, ANSWER)
+    quick.start([b"PUT /another HTTP/1.1\r\n\r\n"], more=True)
+    other = asyncio.create_task(quick.drained())
+    await asyncio.sleep(0)
+    slow.resume_writing()
+    await asyncio.sleep(0.01)
+    quick.resume_writing()
+    await asyncio.wait_for(asyncio.gather(waiting, other), 1)
 
 
 async def test_a_stall_is_no_idle_connection_that_had_been_closed() -> None:
