@@ -165,10 +165,11 @@ class App:
                 raise ValueError("state is live, trash or all")
         except ValueError as error:
             return Answer.text(400, f"malformed query: {error}")
-        found, more = self._shards.list(prefix, after, limit, state)
+        found, following = self._shards.list(prefix, after, limit, state)
         lines = [wire.encode_line(one, info.length, info.crc32c, info.state) for one, info in found]
-        fields = b"x-chunkd-more: %d\r\ncontent-type: text/plain\r\n" % more
-        return Answer(200, fields, "".join(lines).encode("ascii"))
+        more = "0" if following is None else f"1\r\n{wire.AFTER_HEADER}: {following.hex()}"
+        fields = f"{wire.MORE_HEADER}: {more}\r\ncontent-type: text/plain\r\n"
+        return Answer(200, fields.encode("ascii"), "".join(lines).encode("ascii"))
 
     # --- writing --------------------------------------------------------------------------------------
 

@@ -30,6 +30,8 @@ class Limits:
     """Up to here, header and blocks of a record are fetched by one read."""
     open_files: int = 256
     """Read handles kept open, packs and large shards together."""
+    list_entries: int = 20_000
+    """What one page of the list looks at, be it listed or not: the loop waits for it."""
     disk_threads: int = 4
     """Threads that read cold pages and write large shards."""
     generation_files: int = 1024

@@ -299,22 +299,26 @@ class Shards:
         core.damaged(Damage(entry.pack, entry.place, entry.length, shard_id, str(mismatch), now))
         raise ShardCorrupt(f"{shard_id.hex()}: {mismatch}")
 
-    def list(self, prefix: bytes, after: bytes, limit: int, state: str) -> tuple[list[tuple[bytes, ShardInfo]], bool]:
-        """Shards whose ids begin with `prefix` and come after `after`, in order; whether there are more."""
+    def list(
+        self, prefix: bytes, after: bytes, limit: int, state: str
+    ) -> tuple[list[tuple[bytes, ShardInfo]], bytes | None]:
+        """Shards whose ids begin with `prefix` and come after `after`, in order; after which one there may be more."""
         first, inclusive = (after, False) if after >= prefix else (prefix, True)
         found: list[tuple[bytes, ShardInfo]] = []
+        most = self._core.limits.list_entries
         walk = self._core.index.walk(first, inclusive=inclusive)
         try:
-            for shard_id, entry in walk:
+            for looked_at, (shard_id, entry) in enumerate(walk, 1):
                 if not shard_id.startswith(prefix):
                     break
                 info = _info(entry)
-                if state not in (LIST_ALL, info.state):
-                    continue
-                if len(found) == limit:
-                    return found, True
-                found.append((shard_id, info))
-            return found, False
+                if state in (LIST_ALL, info.state):
+                    if len(found) == limit:
+                        return found, found[-1][0]
+                    found.append((shard_id, info))
+                if looked_at == most:
+                    return found, shard_id
+            return found, None
         finally:
             walk.close()
 

@@ -55,6 +55,8 @@ CRC_HEADER = "x-chunkd-crc32c"
 LENGTH_HEADER = "x-chunkd-length"
 STATE_HEADER = "x-chunkd-state"
 MORE_HEADER = "x-chunkd-more"
+AFTER_HEADER = "x-chunkd-after"
+"""With 1 in the header before: the id after which the next page begins. A page may be empty and not be the last."""
 INCARNATION_HEADER = "x-chunkd-incarnation"
 PLACE_HEADER = "x-chunkd-place"
 

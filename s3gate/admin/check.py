@@ -7,7 +7,7 @@ reads only. With `deep` every shard is read, too, and its node verifies it (law 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
 
 from chunkd.wire import MAX_READ_BYTES, SHARD_LIVE, ListedShard
@@ -73,22 +73,25 @@ class Checker:
         found = [await self._audit.next_session(after)]
         last = session_prefix(after) + b"\xff" * (SHARD_ID_BYTES - SESSION_BYTES)
         for node_id in self._up():
-            page = await self._list(node_id, b"", last, 1)
-            found += [session_of(page[0][0].shard_id)] if page is not None and page[0] else []
+            async for page in self._pages(node_id, b"", last, 1):
+                found += [session_of(shard.shard_id) for shard in page]
+                if page:
+                    break
         return min((one for one in found if one is not None), default=None)
 
     def _up(self) -> list[bytes]:
         return [node_id for node_id in self._store.fleet.nodes if node_id not in self._down]
 
-    async def _list(
-        self, node_id: bytes, prefix: bytes, after: bytes, limit: int
-    ) -> tuple[list[ListedShard], bool] | None:
-        """A page of a node's list; None once the node does not answer."""
-        try:
-            return await self._store.list_shards(node_id, prefix, after, limit)
-        except StoreError:
-            self._down.add(node_id)
-            return None
+    async def _pages(self, node_id: bytes, prefix: bytes, after: bytes, limit: int) -> AsyncIterator[list[ListedShard]]:
+        """The pages of a node's list, some of which may be empty; none once the node does not answer."""
+        following: bytes | None = after
+        while following is not None:
+            try:
+                page, following = await self._store.list_shards(node_id, prefix, following, limit)
+            except StoreError:
+                self._down.add(node_id)
+                return
+            yield page
 
     # --- one session ------------------------------------------------------------------------------------
 
@@ -104,12 +107,8 @@ class Checker:
         found: dict[Place, int] = {}
         prefix = session_prefix(session_id)
         for node_id in self._up():
-            after, more = b"", True
-            while more:
-                answer = await self._list(node_id, prefix, after, LIST_LINES)
-                page, more = answer or ([], False)
+            async for page in self._pages(node_id, prefix, b"", LIST_LINES):
                 found.update(((node_id, shard.shard_id), shard.length) for shard in page)
-                after = page[-1].shard_id if page else b""
         return found
 
     async def _rows_of(self, session_id: int) -> tuple[dict[Place, Wanted], set[bytes]]:

@@ -32,6 +32,7 @@ LENGTH = wire.LENGTH_HEADER.encode()
 STATE = wire.STATE_HEADER.encode()
 INCARNATION = wire.INCARNATION_HEADER.encode()
 PLACE = wire.PLACE_HEADER.encode()
+AFTER = wire.AFTER_HEADER.encode()
 PLACE_WANTED = f"{wire.PLACE_HEADER}: wanted\r\n"
 HEALTH = b"GET /health HTTP/1.1\r\nhost: chunkd\r\n\r\n"
 
@@ -310,11 +311,13 @@ class Node:
 
     async def list_shards(
         self, prefix: bytes, after: bytes, limit: int, state: str
-    ) -> tuple[list[wire.ListedShard], bool]:
-        """A page of the node's sorted list, and whether there is more."""
+    ) -> tuple[list[wire.ListedShard], bytes | None]:
+        """A page of the node's sorted list, perhaps an empty one, and after which id there is more."""
         answer = await self.request("GET", wire.list_target(prefix, after, limit, state))
         self._expect(answer, 200)
-        return wire.decode_lines(bytes(answer.body)), answer.headers.get(wire.MORE_HEADER.encode()) == b"1"
+        following = answer.headers.get(AFTER)
+        page = wire.decode_lines(bytes(answer.body))
+        return page, None if following is None else wire.parse_shard_id(following.decode())
 
     async def health(self) -> wire.Health:
         """What the node says of itself."""

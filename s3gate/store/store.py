@@ -90,8 +90,8 @@ class Store:
 
     async def list_shards(
         self, node_id: bytes, prefix: bytes, after: bytes, limit: int, state: str = SHARD_LIVE
-    ) -> tuple[list[ListedShard], bool]:
-        """A page of a node's sorted list of shards, and whether there is more."""
+    ) -> tuple[list[ListedShard], bytes | None]:
+        """A page of a node's sorted list of shards, perhaps an empty one, and after which id there is more."""
         return await self.fleet.reachable(node_id).list_shards(prefix, after, limit, state)
 
     async def stat(self, node_id: bytes, shard_id: bytes) -> ListedShard | None:

@@ -86,12 +86,12 @@ async def sweep_session(shop: Workshop, session_id: int, swept: set[bytes]) -> b
 
 
 async def _sweep_node(shop: Workshop, session_id: int, node_id: bytes) -> None:
-    prefix, after, more = session_prefix(session_id), b"", True
-    while more:
-        page, more = await shop.store.list_shards(node_id, prefix, after, LIST_LINES)
+    prefix = session_prefix(session_id)
+    following: bytes | None = b""
+    while following is not None:
+        page, following = await shop.store.list_shards(node_id, prefix, following, LIST_LINES)
         if not page:
-            return
-        after = page[-1].shard_id
+            continue
         segments = sorted({shard.shard_id[:ID_BYTES] for shard in page})
         named = await _named(shop, session_id, segments[0], segments[-1])
         orphans = [shard.shard_id for shard in page if shard.shard_id[:ID_BYTES] not in named]

@@ -254,7 +254,9 @@ async def test_list(node: Node) -> None:
         assert got.status == 200
         lines = wire.decode_lines(got.body)
         assert all(line.length == 17 and line.crc32c == crc32c(line.shard_id) for line in lines)
-        return [line.shard_id for line in lines], got.headers["x-chunkd-more"] == "1"
+        more = got.headers["x-chunkd-more"] == "1"
+        assert got.headers.get("x-chunkd-after") == (lines[-1].shard_id.hex() if more else None)
+        return [line.shard_id for line in lines], more
 
     live = ids[:7] + ids[8:]
     assert await page("/shards") == (live, False)

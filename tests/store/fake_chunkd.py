@@ -185,7 +185,9 @@ class FakeChunkd:
         prefix, after, limit = bytes.fromhex(fields["prefix"]), bytes.fromhex(fields["after"]), int(fields["limit"])
         found = [one for one in sorted(self.shards) if one.startswith(prefix) and one > after]
         lines = [wire.encode_line(i, len(self.shards[i]), crc32c(self.shards[i]), "live") for i in found[:limit]]
-        more = {wire.MORE_HEADER: str(int(len(found) > limit))}
+        more = {wire.MORE_HEADER: "0"}
+        if len(found) > limit:
+            more = {wire.MORE_HEADER: "1", wire.AFTER_HEADER: found[limit - 1].hex()}
         return answer(200, more, "".join(lines).encode())
 
     def _health(self) -> bytes:

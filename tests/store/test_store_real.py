@@ -206,9 +206,9 @@ async def test_shards_are_listed_and_trashed(tmp_path: Path) -> None:
         group = next(group for group in real.groups if group.group_id == extent.group_id)
         for slot, node_id in enumerate(group.nodes):
             shard_id = extent.segment_id + bytes([slot])
-            listed, more = await real.store.list_shards(node_id, extent.segment_id[:8], b"", 100)
+            listed, following = await real.store.list_shards(node_id, extent.segment_id[:8], b"", 100)
             assert [one.shard_id for one in listed] == [shard_id]
-            assert not more
+            assert following is None
             assert await real.store.stat(node_id, shard_id) == listed[0]
             await real.store.trash(node_id, [shard_id])
             assert (await real.store.list_shards(node_id, extent.segment_id[:8], b"", 100))[0] == []

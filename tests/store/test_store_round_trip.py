@@ -148,8 +148,8 @@ async def test_nodes_can_be_asked(tmp_path: Path) -> None:
         assert known is not None
         assert known.length == 100
         assert await fleet.store.stat(node.node_id, segment_id + b"\x03") is None
-        assert await fleet.store.list_shards(node.node_id, segment_id[:8], b"", 10) == ([known], False)
-        assert await fleet.store.list_shards(node.node_id, b"\xff", b"", 10) == ([], False)
+        assert await fleet.store.list_shards(node.node_id, segment_id[:8], b"", 10) == ([known], None)
+        assert await fleet.store.list_shards(node.node_id, b"\xff", b"", 10) == ([], None)
         await fleet.store.trash(node.node_id, [known.shard_id, b"x" * 17])
         assert node.trashed == {known.shard_id, b"x" * 17}
         assert (await fleet.store.health(node.node_id)).incarnation == 3

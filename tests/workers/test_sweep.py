@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from awscrt.checksums import crc32c
@@ -58,6 +59,23 @@ async def test_pages_of_the_list_do_not_matter(ministore: MiniStore, monkeypatch
     shop = await restarted(ministore)
     await sweep_session(shop, session_of(named), set())
     assert ministore.live() == ministore.shards_of(named)
+
+
+async def test_a_page_without_a_live_shard_is_not_the_last(ministore: MiniStore) -> None:
+    for _ in range(6):
+        await ministore.write(BIG)
+    cores = []
+    for node in ministore.nodes:
+        await ministore.store.trash(node.node_id, sorted(node.live())[:2])
+        assert node.shards is not None
+        cores.append(node.shards._core)
+        cores[-1].limits = replace(cores[-1].limits, list_entries=1)
+    session_id = ministore.catalog.ids.session_id
+    shop = await restarted(ministore)
+    assert await sweep_session(shop, session_id, set())
+    for core in cores:
+        core.limits = replace(core.limits, list_entries=1000)
+    assert ministore.live() == set()
 
 
 async def test_a_node_that_is_down_is_swept_later_and_the_session_stays(
