@@ -218,7 +218,10 @@ class App:
             shards = bundle.decode_table(table, data)
         except wire.WireError as error:
             return Answer.text(400, str(error))
-        results = await self._shards.put_bundle(shards)
+        try:
+            results = await self._shards.put_bundle(shards)
+        except _REFUSALS as error:
+            return _refusal(error)
         said = [(_status(result), one.crc) for one, result in zip(shards, results, strict=True)]
         return Answer(200, b"", bundle.encode_answer(said))
 

@@ -11,6 +11,7 @@ from awscrt.checksums import crc32c
 
 from chunkd import bundle, wire
 from chunkd.bundle import Packed, Said
+from chunkd.errors import StoreFull
 from tests.chunkd.test_server_app import ID, OTHER, Got, Node, content, make_node, node
 
 __all__ = ["make_node", "node"]  # fixtures
@@ -64,6 +65,19 @@ async def test_a_full_and_a_read_only_node_say_so(make_node: Callable[..., Node]
     node.shards._core.fail("a test")
     got = await send(node, packed(b"a", b"b"))
     assert [said.status for said in bundle.decode_answer(got.body, 2)] == [503, 503]
+
+
+async def test_a_bundle_is_refused_as_a_whole_when_the_index_has_no_room(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a shard of its own would be: it is the node that is full, and not the gate's fault or a fault at all."""
+
+    async def full(size: int) -> None:
+        raise StoreFull("no space for the index")
+
+    monkeypatch.setattr(node.shards._core, "admit", full)
+    got = await send(node, packed(b"a", b"b"))
+    assert (got.status, got.headers["x-chunkd-state"]) == (507, "full")
 
 
 async def test_malformed_bundles_store_nothing(node: Node) -> None:
