@@ -58,7 +58,9 @@ class Checker:
         for what, content_id in await self._audit.broken_rows():
             report.broken_rows.add(f"{what}: content {content_id.hex()}")
         for node_id in self._store.fleet.nodes:
-            self._parked.update((node_id, one) for one in await self._audit.parked(node_id))
+            # What is parked for a node that has been down for long may be more than this process can hold.
+            if await self._answers(node_id):
+                self._parked.update((node_id, one) for one in await self._audit.parked(node_id))
         session_id = await self._next_session(0)
         while session_id is not None:
             report.sessions += 1
@@ -78,6 +80,13 @@ class Checker:
                 if page:
                     break
         return min((one for one in found if one is not None), default=None)
+
+    async def _answers(self, node_id: bytes) -> bool:
+        try:
+            await self._store.health(node_id)
+        except StoreError:
+            self._down.add(node_id)
+        return node_id not in self._down
 
     def _up(self) -> list[bytes]:
         return [node_id for node_id in self._store.fleet.nodes if node_id not in self._down]

@@ -15,8 +15,6 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-import psycopg
-
 from s3gate.catalog.connection import Statement
 from s3gate.catalog.errors import Unavailable
 from s3gate.catalog.limits import Limits
@@ -313,7 +311,7 @@ class Discards:
             except Unavailable:
                 waiting.extendleft(reversed(some))
                 await asyncio.sleep(self._limits.reconnect_most_seconds)
-            except psycopg.Error:
+            except Exception:
                 # A definite error would come again: these are left to the sweep, the others go on.
                 continue
         self._task = None

@@ -168,11 +168,20 @@ async def test_rows_that_name_nothing(ministore: MiniStore) -> None:
     assert report.broken_rows.count == 1 + 6 + 1
 
 
-async def test_a_node_that_does_not_answer_is_said(ministore: MiniStore) -> None:
+async def test_a_node_that_does_not_answer_is_said(ministore: MiniStore, monkeypatch: pytest.MonkeyPatch) -> None:
     await filled(ministore)
     await ministore.nodes[0].stop()
+    asked = set()
+    parked = Audit.parked
+
+    async def noted(audit: Audit, node_id: bytes) -> set[bytes]:
+        asked.add(node_id)
+        return await parked(audit, node_id)
+
+    monkeypatch.setattr(Audit, "parked", noted)
     report = await checked(ministore)
     assert errors(report) == {"unchecked": 1}
+    assert asked == {node.node_id for node in ministore.nodes[1:]}
 
 
 async def test_a_shard_of_another_length(ministore: MiniStore) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -144,6 +144,25 @@ async def test_refused_writes_become_garbage_by_themselves(catalog: Catalog, loo
         await put(catalog, "box", b"k", refused, ABSENT)
     await catalog._discards.drain(5)
     assert await look.rows("SELECT content_id FROM garbage") == [(refused.content_id,)]
+
+
+async def test_what_cannot_be_queued_does_not_stop_what_can(
+    catalog: Catalog, look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, kept = stored(catalog), stored(catalog)
+    discard = catalog._garbage.discard
+
+    async def discard_some(contents: Sequence[tuple[int, bytes]]) -> None:
+        if (lost.layout_id, lost.extents) in contents:
+            raise RuntimeError("whatever it was")
+        await discard(contents)
+
+    monkeypatch.setattr(catalog._garbage, "discard", discard_some)
+    for content in (lost, kept):
+        catalog._discards.add(content.layout_id, content.extents)
+        await asyncio.sleep(0.05)
+    await catalog._discards.drain(5)
+    assert await look.rows("SELECT content_id FROM garbage") == [(kept.content_id,)]
 
 
 async def test_a_bucket_that_changed_gives_the_bytes_back(catalog: Catalog, look: Look) -> None:
