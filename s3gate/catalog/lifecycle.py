@@ -20,6 +20,7 @@ from s3gate.catalog.pieces import DROP_OLD_UPLOADS
 from s3gate.catalog.pool import Pool
 from s3gate.catalog.rows import HeadRow, LifecycleWalk, NoncurrentRow
 
+NOW = Statement("lifecycle_now", "SELECT now()")
 # A bucket is due when it has rules and its walk was for an earlier day or has not come to its end, whatever day it was
 # for: a walk that takes longer than a day still ends. (Tomorrow is another worker's today. What is further ahead was
 # counted by a clock that was wrong, and is not waited for.) Two who choose the same bucket: one of them gets nothing.
@@ -127,6 +128,11 @@ class Lifecycle:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+
+    async def now(self) -> datetime:
+        """What time it is by the clock that dated the versions."""
+        moment: datetime = (await self._pool.repeat(NOW))[0][0]
+        return moment
 
     async def take(self, day: int, lease_seconds: float) -> LifecycleWalk | None:
         """A bucket with rules that are due on this day, nobody else's for `lease_seconds`; None: nothing is due now.

@@ -12,7 +12,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 from s3gate.catalog.errors import (
@@ -65,8 +65,8 @@ class Place(NamedTuple):
 
 
 async def follow_rules(shop: Workshop) -> bool:
-    """One page of the bucket whose rules waited longest."""
-    return await walk_page(shop, datetime.now(UTC))
+    """One page of the bucket whose rules waited longest. What a wrong clock here would end cannot be brought back."""
+    return await walk_page(shop, await shop.catalog.lifecycle.now())
 
 
 async def walk_page(shop: Workshop, now: datetime) -> bool:

@@ -135,6 +135,20 @@ async def test_objects_end_when_their_rule_says_so(ministore: MiniStore, caplog:
     assert await walk(ministore, 3) == 0  # this day is done
 
 
+async def test_a_clock_that_is_wrong_here_ends_nothing(ministore: MiniStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(tz) + timedelta(days=3650)
+
+    await tell(ministore, rule(after(1)))
+    await put(ministore, b"k")
+    monkeypatch.setattr(lifecycle, "datetime", Wrong)
+    while await lifecycle.follow_rules(ministore.shop):
+        pass
+    assert await keys(ministore) == [b"k"]
+
+
 async def test_a_date_ends_what_was_made_before_and_after_it(ministore: MiniStore) -> None:
     await put(ministore, b"before")
     await tell(ministore, rule("<Expiration><Date>2026-01-01</Date></Expiration>"))
