@@ -5,7 +5,7 @@ It knows neither shards nor nodes. It owns every block that it has given out, un
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from s3gate.store.budget import Block
 
@@ -50,6 +50,10 @@ class RowSource:
         for block in self._held:
             block.release()
         self._held.clear()
+        if isinstance(self._blocks, AsyncGenerator):
+            # A copy's rows hold what is read for them: not until somebody has let go of the error that ended it.
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await self._blocks.aclose()
 
     async def _next(self) -> Block | None:
         if self._task is None:

@@ -3,13 +3,15 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from s3gate.geometry.extents import EXTENT_BYTES, unpack
+from s3gate.store.budget import Block
 from s3gate.store.errors import (
     NodeFailed,
     ShardCorrupt,
@@ -381,6 +383,23 @@ async def test_a_body_of_another_length_is_refused(tmp_path: Path, extra: int) -
             await fleet.store.write(bucket="b", key=b"k", length=2400, blocks=body.blocks())
         assert isinstance(failed.value.cause, ValueError)
         assert body.held == 0
+
+
+async def test_a_body_that_is_not_read_to_its_end_is_closed(tmp_path: Path) -> None:
+    """At once: a copy's body has a reader in it, who holds a part of the budget and connections."""
+    async with small_fleet(tmp_path) as fleet:
+        source = await fleet.write(os.urandom(4 * LAYOUT.row_bytes))
+
+        async def copied() -> AsyncIterator[Block]:
+            length = 4 * LAYOUT.row_bytes
+            async with aclosing(fleet.store.read(source.layout_id, source.extents, length, 0, length)) as pieces:
+                async for piece in pieces:
+                    yield Block(memoryview(piece))
+
+        with pytest.raises(WriteFailed) as failed:
+            await fleet.store.write(bucket="b", key=b"k", length=2 * LAYOUT.row_bytes, blocks=copied())
+        assert isinstance(failed.value.cause, ValueError)
+        assert fleet.budget.free == fleet.budget.total
 
 
 @pytest.mark.parametrize("length", [5, 600, 1800, 9000])
