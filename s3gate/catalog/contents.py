@@ -42,7 +42,8 @@ class Contents:
 
     def __init__(self, pool: Pool, limits: Limits) -> None:
         self._pool = pool
-        self._most = limits.manifest_cache_rows
+        self._most_parts = limits.manifest_cache_parts
+        self._parts = 0
         self._known: OrderedDict[bytes, Manifest] = OrderedDict()
 
     async def manifest(self, content_id: bytes) -> Manifest:
@@ -55,9 +56,12 @@ class Contents:
         if not rows:
             raise ObjectMissing
         numbers, sizes = rows[0]
-        manifest = known[content_id] = Manifest(content_id, tuple(numbers), tuple(accumulate(sizes)))
-        if len(known) > self._most:
-            known.popitem(last=False)
+        manifest = Manifest(content_id, tuple(numbers), tuple(accumulate(sizes)))
+        if content_id not in known:  # nobody else asked at the same time
+            known[content_id] = manifest
+            self._parts += len(numbers)
+            while self._parts > self._most_parts:
+                self._parts -= len(known.popitem(last=False)[1].part_numbers)
         return manifest
 
     async def parts(self, content_id: bytes, first_part: int, last_part: int) -> list[PartRow]:

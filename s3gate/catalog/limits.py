@@ -46,7 +46,8 @@ class Limits:
     bucket_cache_rows: int = 10_000
     bucket_cache_bytes: int = 64 << 20
     """Of what the remembered buckets were told."""
-    manifest_cache_rows: int = 1_000
+    manifest_cache_parts: int = 500_000
+    """Of all contents that are remembered together: some 40 MB. One may have 10,000."""
     garbage_lease_seconds: float = 30.0
     """What a killed collector had taken waits for so long; one that lives renews it (workers/collect.py)."""
 

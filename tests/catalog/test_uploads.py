@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,7 +33,7 @@ from s3gate.catalog.rows import (
     Traits,
     UploadRow,
 )
-from tests.catalog.conftest import Look
+from tests.catalog.conftest import QUICK, Look, OpenCatalog
 from tests.catalog.making import (
     begin,
     bucket_of,
@@ -284,6 +285,26 @@ async def test_ten_thousand_parts_are_one_row_at_complete(catalog: Catalog, look
     manifest = await catalog.manifest(upload.upload_id)
     assert (len(manifest.part_numbers), manifest.part_ends[-1]) == (10_000, 50_000)
     assert [row.part_number for row in await catalog.part_extents(upload.upload_id, 4000, 4002)] == [4000, 4001, 4002]
+
+
+async def test_so_many_parts_are_remembered(open_catalog: OpenCatalog) -> None:
+    catalog = await open_catalog(limits=replace(QUICK, manifest_cache_parts=5))
+    await catalog.create_bucket("box", "root", "")
+    contents = []
+    for count in (2, 3, 1, 6):
+        upload = await begin(catalog)
+        await complete(catalog, upload, await put_parts(catalog, upload, *range(1, count + 1)))
+        contents.append(upload.upload_id)
+    first, second, third, large = contents
+    found = [await catalog.manifest(each) for each in (first, second)]
+    assert [await catalog.manifest(each) for each in (first, second)] == found
+    assert await catalog.manifest(first) is found[0] and await catalog.manifest(second) is found[1]
+    together = await asyncio.gather(catalog.manifest(third), catalog.manifest(third))
+    assert together[0] == together[1]
+    assert await catalog.manifest(second) is found[1], "the oldest went, and nothing else"
+    assert await catalog.manifest(first) is not found[0]
+    assert len((await catalog.manifest(large)).part_numbers) == 6
+    assert catalog._contents._parts == 0 and not catalog._contents._known
 
 
 async def test_an_upload_keeps_what_its_version_will_have(catalog: Catalog, second: Catalog) -> None:
