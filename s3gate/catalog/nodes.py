@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from s3gate.catalog.connection import BEGIN, COMMIT, ROLLBACK, Connection, ConnectionLost, Statement
-from s3gate.catalog.errors import NodeRefused, Unavailable
+from s3gate.catalog.connection import BEGIN, COMMIT, ROLLBACK, Connection, Statement
+from s3gate.catalog.errors import NodeRefused
 from s3gate.catalog.parameters import BYTEA, BYTEA_ARRAY, FLOAT8, INT4, INT4_ARRAY, INT8, TEXT
 from s3gate.catalog.pool import Pool
 from s3gate.catalog.rows import NodeRow
@@ -199,36 +199,11 @@ class Nodes:
 
     async def fleet(self) -> tuple[list[NodeRow], list[Group]]:
         """All nodes and groups."""
-        connection = await self._pool.take()
-        try:
-            return await _fleet(connection)
-        except ConnectionLost as lost:
-            raise Unavailable("the connection to Postgres was lost") from lost
-        finally:
-            self._pool.give(connection)
+        return await self._pool.using(_fleet)
 
     async def apply_groups(self, plan: Allocator) -> bool:
         """Let an allocator see the fleet and write what it decides, one at a time over the whole cluster."""
-        connection = await self._pool.take()
-        try:
-            await connection.fetch(BEGIN)
-            try:
-                await connection.fetch(LOCK_CLUSTER)
-                decided = plan(*await _fleet(connection))
-                if decided.retire:
-                    await connection.fetch(RETIRE_GROUPS, list(decided.retire))
-                for nodes in decided.create:
-                    await connection.fetch(CREATE_GROUP, list(nodes))
-                await connection.fetch(COMMIT)
-            except BaseException:
-                if not connection.broken:
-                    await connection.fetch(ROLLBACK)
-                raise
-            return bool(decided.retire or decided.create)
-        except ConnectionLost as lost:
-            raise Unavailable("the connection to Postgres was lost") from lost
-        finally:
-            self._pool.give(connection)
+        return await self._pool.using(lambda connection: _apply(connection, plan))
 
     async def layouts(self) -> list[Layout]:
         """Every layout that a row may name."""
@@ -244,6 +219,23 @@ class Nodes:
                     return layout
             await self._pool.repeat(CREATE_LAYOUT, *shape)
         return (await self.layouts())[-1]
+
+
+async def _apply(connection: Connection, plan: Allocator) -> bool:
+    await connection.fetch(BEGIN)
+    try:
+        await connection.fetch(LOCK_CLUSTER)
+        decided = plan(*await _fleet(connection))
+        if decided.retire:
+            await connection.fetch(RETIRE_GROUPS, list(decided.retire))
+        for nodes in decided.create:
+            await connection.fetch(CREATE_GROUP, list(nodes))
+        await connection.fetch(COMMIT)
+    except BaseException:
+        if not connection.broken:
+            await connection.fetch(ROLLBACK)
+        raise
+    return bool(decided.retire or decided.create)
 
 
 async def _fleet(connection: Connection) -> tuple[list[NodeRow], list[Group]]:

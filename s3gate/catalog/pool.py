@@ -152,6 +152,16 @@ class Pool:
         finally:
             self.give(connection)
 
+    async def using(self, run: Callable[[Connection], Awaitable[T]]) -> T:
+        """Let `run` have a connection for several statements that may all run twice; Unavailable when it was lost."""
+        connection = await self.take()
+        try:
+            return await self._retry(lambda: run(connection))
+        except ConnectionLost as lost:
+            raise Unavailable("the connection to Postgres was lost") from lost
+        finally:
+            self.give(connection)
+
     async def _retry(self, run: Callable[[], Awaitable[T]]) -> T:
         return await retry(run, self._limits.tries)
 

@@ -11,7 +11,6 @@ import logging
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
-from s3gate.catalog.errors import CatalogError
 from s3gate.geometry.placement import NodeView
 from s3gate.geometry.plan import plan_groups
 from s3gate.web.app import Readiness
@@ -50,15 +49,16 @@ class FleetWatch:
         self._poke.set()
 
     async def run(self) -> None:
-        """Reads the fleet for ever; a failure is said once and tried again."""
+        """Reads the fleet for ever; a failure is said once and tried again, whatever it is: without this loop, no node
+        would be heard of any more."""
         silent = False
         while True:
             try:
                 await self.refresh()
                 silent = False
-            except CatalogError as error:
+            except Exception as error:
                 if not silent:
-                    log.warning("the fleet cannot be read: %s", error)
+                    log.warning("the fleet cannot be read: %r", error)
                 silent = True
             try:
                 await asyncio.wait_for(self._poke.wait(), POLL_SECONDS)

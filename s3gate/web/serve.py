@@ -23,7 +23,6 @@ import uvloop
 from chunkd import wire
 from s3gate.catalog import schema
 from s3gate.catalog.catalog import Catalog
-from s3gate.catalog.errors import CatalogError
 from s3gate.catalog.limits import Limits as CatalogLimits
 from s3gate.catalog.starting import when_up
 from s3gate.crypto.errors import KeyFileError
@@ -156,7 +155,7 @@ async def _note_used_keys(identities: Identities) -> None:
     """When keys were used is written down now and then: nobody waits for it, and losing some of it loses nothing."""
     while True:
         await asyncio.sleep(NOTE_USED_SECONDS)
-        with contextlib.suppress(CatalogError):
+        with contextlib.suppress(Exception):
             await identities.flush()
 
 

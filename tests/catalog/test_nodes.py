@@ -11,10 +11,11 @@ import pytest
 
 from s3gate.catalog import schema
 from s3gate.catalog.catalog import Catalog
-from s3gate.catalog.errors import BucketTaken, NodeRefused
+from s3gate.catalog.errors import BucketTaken, NodeRefused, Unavailable
 from s3gate.catalog.rows import NodeRow
 from s3gate.geometry.placement import Group
-from tests.catalog.conftest import Look
+from s3gate.geometry.plan import plan_groups
+from tests.catalog.conftest import QUICK, Look, OpenCatalog
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,18 @@ async def test_a_plan_that_fails_leaves_its_connection_usable(catalog: Catalog) 
             await catalog.apply_groups(broken)
     with pytest.raises(psycopg.errors.CheckViolation):
         await catalog.apply_groups(lambda nodes, groups: Plan([NODES[:5]], []))
+    assert await catalog.fleet() == ([], [])
+
+
+async def test_a_fleet_that_cannot_be_read_in_time_is_unavailable(open_catalog: OpenCatalog, look: Look) -> None:
+    """And no error that nobody expects: whoever reads it every second must go on."""
+    catalog = await open_catalog(limits=replace(QUICK, lock_seconds=0.1))
+    async with look.connection.transaction():
+        await look.rows("LOCK TABLE node IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(Unavailable):
+            await catalog.fleet()
+        with pytest.raises(Unavailable):
+            await catalog.apply_groups(lambda nodes, groups: plan_groups([], groups))
     assert await catalog.fleet() == ([], [])
 
 
