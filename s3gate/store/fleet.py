@@ -5,6 +5,7 @@ node that says it is full) counts at once. It knows no objects, and reads no clo
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -207,7 +208,9 @@ class Fleet:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             for node in self.nodes.values():
-                node.tick()
+                # Whatever is wrong with one of them: nothing else breaks off what has stalled.
+                with contextlib.suppress(Exception):
+                    node.tick()
 
     def _close_later(self, node: Node) -> None:
         task = self._loop.create_task(node.close())

@@ -120,7 +120,8 @@ class Pool:
         try:
             async with asyncio.timeout(self._limits.connect_seconds):
                 connection = await self._dial()
-        except (OSError, TimeoutError, ValueError) as error:
+        except (OSError, TimeoutError, ValueError, RuntimeError) as error:
+            # (A RuntimeError says that the transport has been closed already, by a node that is about to end.)
             raise NodeFailed(f"{self.view.address} cannot be reached: {error!r}") from error
         finally:
             self._opening -= 1

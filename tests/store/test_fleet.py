@@ -1,5 +1,6 @@
 """Which groups take writes, how loads are known, and how writes spread when small ones share a moment's node."""
 
+import asyncio
 import math
 from collections import Counter
 from random import Random
@@ -9,8 +10,10 @@ import pytest
 from s3gate.geometry.placement import Group, NodeView, make_strategy
 from s3gate.geometry.plan import plan_groups
 from s3gate.geometry.stripe import Layout
+from s3gate.store import fleet as fleet_room
 from s3gate.store.fleet import Fleet
 from s3gate.store.limits import StoreLimits
+from s3gate.store.node import Node
 from s3gate.store.writer import Chooser
 from tests.store.fake_chunkd import KEY, NOW
 
@@ -66,6 +69,22 @@ async def test_groups_of_bad_nodes_are_left_out(changes: dict[str, object], writ
     assert len(fleet.writable_groups()) == writable
     assert fleet.is_writable(without_first[0].group_id)
     assert fleet.is_writable(with_first[0].group_id) == (writable == 2)
+    await fleet.close()
+
+
+async def test_a_node_that_cannot_be_looked_after_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet_room, "TICK_SECONDS", 0.01)
+    ticked: list[bytes] = []
+
+    def tick(node: Node) -> None:
+        ticked.append(node.node_id)
+        raise RuntimeError("whatever")
+
+    monkeypatch.setattr(Node, "tick", tick)
+    fleet = Fleet(KEY, StoreLimits(), lambda: NOW)
+    fleet.update(views(2), [], [])
+    await asyncio.sleep(0.2)
+    assert len(set(ticked)) == 2 and len(ticked) > 4
     await fleet.close()
 
 

@@ -8,8 +8,21 @@ import pytest
 
 from s3gate.geometry.placement import NodeView
 from s3gate.store.connection import Connection
+from s3gate.store.errors import NodeFailed
 from s3gate.store.limits import StoreLimits
 from s3gate.store.pool import Pool
+
+
+@pytest.mark.parametrize("error", [OSError("refused"), RuntimeError("the handler is closed"), TimeoutError()])
+async def test_whatever_ends_a_connection_that_begins_is_the_nodes_failure(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def dial(pool: Pool) -> Connection:
+        raise error
+
+    monkeypatch.setattr(Pool, "_dial", dial)
+    with pytest.raises(NodeFailed):
+        await Pool(NodeView(b"n" * 16), StoreLimits(), lambda: None).join()
 
 
 async def test_who_stops_dialling_makes_room_for_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,6 +146,25 @@ async def test_a_read_waits_for_a_node_that_comes_back(tmp_path: Path) -> None:
         assert await reading == data
 
 
+async def test_no_surprise_leaves_a_node_failed_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with small_fleet(tmp_path) as fleet:
+        node = fleet.store.fleet.nodes[fleet.nodes[0].node_id]
+        meet, surprises = node._meet, [RuntimeError("the handler is closed"), ValueError("whatever")]
+
+        async def meet_after_all() -> None:
+            if surprises:
+                raise surprises.pop()
+            await meet()
+
+        monkeypatch.setattr(node, "_meet", meet_after_all)
+        node.fail()
+        for _ in range(100):
+            if not node.failed:
+                break
+            await asyncio.sleep(0.05)
+        assert not node.failed and not surprises
+
+
 async def test_a_read_gives_up_after_its_limit(tmp_path: Path) -> None:
     async with small_fleet(tmp_path, read_wait_seconds=0.4) as fleet:
         written = await fleet.write(os.urandom(5000))
