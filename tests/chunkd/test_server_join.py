@@ -7,6 +7,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from awscrt.checksums import crc32c
@@ -172,6 +173,20 @@ async def test_it_outlasts_dead_gates_errors_and_nonsense(rig: Rig) -> None:
         Answer(500, b"", b'{"error":"x"}'),
     ]
     assert await rig.member(urls=("http://127.0.0.1:1", *rig.urls)).join() == 1
+
+
+async def test_a_gate_that_closes_what_it_has_just_accepted_is_asked_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post, closed = join.post, [RuntimeError("the handler is closed")]
+
+    async def post_after_all(*asked: Any) -> tuple[int, bytes]:
+        if closed:
+            raise closed.pop()
+        return await post(*asked)
+
+    monkeypatch.setattr(join, "post", post_after_all)
+    assert await rig.member().join() == 1 and not closed
 
 
 async def test_heartbeats_tell_and_a_forgotten_node_joins_again(rig: Rig) -> None:
