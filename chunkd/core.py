@@ -174,7 +174,8 @@ class Core:
             if draft.kind == PUT:
                 self.release(draft.shard_id)
         if is_full(error):
-            self.measure_space()
+            with contextlib.suppress(OSError):  # nobody of the batch would be told
+                self.measure_space()
         elif not isinstance(error, StoreReadOnly):
             self.fail(f"writing to a pack: {error}")
 

@@ -14,7 +14,7 @@ import pytest
 
 from chunkd.blocks import crc32c
 from chunkd.check import check
-from chunkd.disk import Disk
+from chunkd.disk import Disk, Space
 from chunkd.errors import StoreFull, StoreReadOnly, StoreRefused, SyncFailed
 from chunkd.packs import pack_path
 from chunkd.recovery import INDEX, rebuild_index
@@ -287,6 +287,23 @@ async def test_a_full_disk_fails_the_write_and_nothing_else(store: Path) -> None
     async with opened(store) as shards:
         assert shards.damage() == ()
         assert [await whole(shards, n) for n in (1, 2, 3, 4)] == [b"one", b"two", b"three", b"four"]
+
+
+async def test_a_full_disk_whose_space_cannot_be_asked_for(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = FaultyDisk()
+    async with opened(store, disk=disk) as shards:
+        await put(shards, 1, b"one")
+
+        def broken(path: Path) -> Space:
+            raise OSError(errno.EIO, "injected")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(disk, "space", broken)
+            disk.room = 0
+            with pytest.raises(StoreFull):
+                await asyncio.wait_for(put(shards, 2, b"two"), 5)
+        disk.room = None
+        await put(shards, 2, b"two")
 
 
 # --- law 8 ---
