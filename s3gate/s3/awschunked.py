@@ -22,7 +22,8 @@ from s3gate.s3.errors import S3Error
 from s3gate.s3.request import Headers
 
 MAX_LINE_BYTES = 1024
-MIN_SIGNED_CHUNK_BYTES = 8192
+MIN_CHUNK_BYTES = 8192
+"""Every chunk but the last one has at least this much, be it signed or not."""
 MAX_TRAILER_LINES = 16
 LENGTH_HEADER = "x-amz-decoded-content-length"
 TRAILER_SIGNATURE = "x-amz-trailer-signature"
@@ -87,7 +88,7 @@ class Decoder:
         self._length = decoded_length
         self._awaits = _Awaits.HEADER
         self._line = b""
-        self._size = MIN_SIGNED_CHUNK_BYTES
+        self._size = MIN_CHUNK_BYTES
         self._left = 0
         self._received = 0
         self._chunks = 0
@@ -155,14 +156,16 @@ class Decoder:
         size = int(match[1], 16)
         if self._received + size > self._length or (size == 0 and self._received != self._length):
             raise _malformed(f"The body does not have the {self._length} bytes that {LENGTH_HEADER} says")
+        self._chunks += 1
+        if (
+            size and self._size < MIN_CHUNK_BYTES
+        ):  # S3 names the chunk at which it is noticed, and the size of the one before
+            raise S3Error.of("InvalidChunkSizeError", Chunk=str(self._chunks), BadChunkSize=str(self._size))
         if self._signer is not None:
-            if size and self._size < MIN_SIGNED_CHUNK_BYTES:
-                raise S3Error.of("InvalidChunkSizeError", Chunk=str(self._chunks), BadChunkSize=str(self._size))
             if not size:
                 self._signer.check_chunk(_EMPTY_SHA256, match[2])
             self._chunk_hash = sha256()
             self._chunk_signature = match[2]
-        self._chunks += 1
         self._size = self._left = size
         self._awaits = _Awaits.DATA if size else _Awaits.TRAILER
 

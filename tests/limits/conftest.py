@@ -82,7 +82,7 @@ def slow_clients(store: Store, signer: Signer) -> Iterator[SlowClients]:
         "headers": (get, b"x: y\r\n"),
         "body": (put, b"a"),
         "silent body": (put, b""),
-        "chunked body": (streaming, b"1\r\na\r\n"),
+        "chunked body": (streaming + b"186b0\r\n186a0\r\n", b"a"),
     }
     with ThreadPoolExecutor(len(clients)) as pool:
         answers = {client: pool.submit(_dribble, signer.port, *sent) for client, sent in clients.items()}

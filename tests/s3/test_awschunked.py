@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3gate.s3.authenticate import authenticate
-from s3gate.s3.awschunked import MAX_LINE_BYTES, Decoder, decoded_length
+from s3gate.s3.awschunked import MAX_LINE_BYTES, MIN_CHUNK_BYTES, Decoder, decoded_length
 from s3gate.s3.canonical import signing_key_of
 from s3gate.s3.credentials import Authentication, PayloadMode
 from s3gate.s3.errors import S3Error
@@ -194,15 +194,21 @@ def test_the_trailer_signature_is_obligatory():
     assert code_of(SIGNED_TRAILER, signed_body(SMALL), 8197) == "IncompleteBody"
 
 
-def test_small_signed_chunks():
-    error_body = signed_body([b"x" * 8191, b"y" * 8192])
+@pytest.mark.parametrize(
+    ("mode", "framed"),
+    [
+        (SIGNED, signed_body([b"x" * 8191, b"y" * 8192])),
+        (UNSIGNED_TRAILER, unsigned_body([b"x" * 8191, b"y" * 8192])),
+    ],
+    ids=["signed", "unsigned"],
+)
+def test_only_the_last_chunk_may_be_small(mode, framed):
     with pytest.raises(S3Error) as caught:
-        decode(SIGNED, error_body, 16383)
+        decode(mode, framed, 16383)
     assert (caught.value.code, caught.value.extra) == (
         "InvalidChunkSizeError",
-        {"Chunk": "1", "BadChunkSize": "8191"},
+        {"Chunk": "2", "BadChunkSize": "8191"},
     )
-    assert decode(UNSIGNED_TRAILER, unsigned_body([b"a", b"b"]), 2) == (b"ab", {})
 
 
 @pytest.mark.parametrize(
@@ -309,7 +315,9 @@ def test_only_s3_errors_escape(mode, fragments, length):
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=6), st.lists(st.integers(1, 30), min_size=1, max_size=9))
-def test_any_cut_gives_the_same_payload(chunks, cuts):
+def test_any_cut_gives_the_same_payload(pieces, cuts):
+    last = [] if not pieces else pieces[-1:]
+    chunks = [piece + bytes(MIN_CHUNK_BYTES) for piece in pieces[:-1]] + last
     framed = unsigned_body(chunks, f"{CRC}:AAAAAA==\r\n")
     decoder = Decoder(UNSIGNED_TRAILER, sum(map(len, chunks)), Authentication.ANONYMOUS, (CRC,))
     payload, at, turn = b"", 0, 0
