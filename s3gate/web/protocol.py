@@ -47,6 +47,19 @@ class Refused(Exception):
     """Raised inside the parser's callbacks; `GateProtocol.fault` says what to answer."""
 
 
+class _BodyAlone:
+    """Callbacks of a parser for the body of a request whose head was parsed by another one."""
+
+    def __init__(self, protocol: GateProtocol) -> None:
+        self._protocol = protocol
+        self.on_body = protocol.on_body
+
+    def on_message_complete(self) -> None:
+        """The body is over; what follows it nobody reads."""
+        self._protocol.deaf = True
+        self._protocol.on_message_complete()
+
+
 class GateProtocol(HttpToolsProtocol):
     """One connection."""
 
@@ -73,6 +86,9 @@ class GateProtocol(HttpToolsProtocol):
         self.quiet_bytes = 0
         self.hosts = 0
         self.content_length: int | None = None
+        self.chunked = False
+        # A request that wants to upgrade has a body: the parser does not look for one there.
+        self.body_left_out = False
         self.written = 0
         self._window = (self.since, 0)
 
@@ -119,15 +135,28 @@ class GateProtocol(HttpToolsProtocol):
         self.quiet_bytes += len(data)
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # We never upgrade. Whatever comes next on this connection is not HTTP as we were told.
-            self.deaf = True
-            self.cycle.keep_alive = False
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse(*self.fault)
         else:
             if self.quiet_bytes > self.porter.limits.hard_head_bytes:
                 self._refuse("RequestHeaderSectionTooLarge")
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """We never upgrade: the request is answered as if it had not asked (Java's client asks with every first one).
+
+        Whatever comes on this connection behind it and its body is not HTTP as we were told.
+        """
+        self.cycle.keep_alive = False
+        if not self.body_left_out:
+            self.deaf = True
+            return
+        self.body_left_out = False
+        framing = b"transfer-encoding: chunked" if self.chunked else b"content-length: %d" % (self.content_length or 0)
+        self.parser = httptools.HttpRequestParser(_BodyAlone(self))
+        self.parser.feed_data(b"PUT / HTTP/1.1\r\nconnection: close\r\n%b\r\n\r\n" % framing)
+        self.data_received(rest)
 
     def shutdown(self) -> None:
         """The server stops: idle connections end now, others after their response."""
@@ -173,6 +202,7 @@ class GateProtocol(HttpToolsProtocol):
         self.expect_100_continue = False
         self.hosts = 0
         self.content_length = None
+        self.chunked = False
         self.in_head = True
         self.since = self.loop.time()
 
@@ -189,7 +219,9 @@ class GateProtocol(HttpToolsProtocol):
                 self.expect_100_continue = value.lower() == b"100-continue"
             elif name == b"content-length":
                 self.content_length = int(value)
-            elif value.lower() != b"chunked":  # the parser would let the application begin before it objects
+            elif value.lower() == b"chunked":
+                self.chunked = True
+            else:  # the parser would let the application begin before it objects
                 self._fault("NotImplemented", "The only Transfer-Encoding is chunked.")
 
     def on_headers_complete(self) -> None:
@@ -218,6 +250,7 @@ class GateProtocol(HttpToolsProtocol):
             "extensions": self.extensions,
         }
         keep_alive = version != "1.0" and parser.should_keep_alive()
+        self.body_left_out = parser.should_upgrade() and (self.chunked or bool(self.content_length))
         cycle = Cycle(self, scope, keep_alive, self.expect_100_continue, self.content_length)
         earlier = self.current
         if earlier is None or earlier.response_complete:
@@ -237,6 +270,8 @@ class GateProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The end of a request."""
         self.quiet_bytes = 0
+        if self.body_left_out:
+            return
         cycle: Cycle = self.cycle  # type: ignore[assignment]
         cycle.more_body = False
         cycle.wake()

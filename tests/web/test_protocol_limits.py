@@ -238,3 +238,34 @@ async def test_upgrade_is_ignored_and_closes(listen: Any, app: App) -> None:
         reply = await wire.ask(b"GET /x HTTP/1.1\r\nhost: h\r\nconnection: Upgrade\r\nupgrade: h2c\r\n\r\n" + GET)
         assert (reply.status, reply.headers["connection"]) == (200, "close")
         assert await wire.at_end()
+
+
+@pytest.mark.parametrize("split", [False, True], ids=["whole", "split"])
+@pytest.mark.parametrize(
+    ("framing", "sent"),
+    [
+        (b"content-length: 300000", b"x" * 300_000),
+        (b"transfer-encoding: chunked", b"493e0\r\n" + b"x" * 300_000 + b"\r\n0\r\n\r\n"),
+        (b"content-length: 300000\r\nexpect: 100-continue", b"x" * 300_000),
+    ],
+    ids=["length", "chunked", "expect"],
+)
+async def test_the_body_of_a_request_for_an_upgrade_is_read(
+    listen: Any, app: App, framing: bytes, sent: bytes, split: bool
+) -> None:
+    """Java's client asks for HTTP/2 with its first request on a connection, be it a PUT."""
+    head = b"PUT /read HTTP/1.1\r\nhost: h\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\n%b\r\n\r\n"
+    async with listen(app) as listener:
+        wire = await listener.connect()
+        if split or b"expect" in framing:
+            await wire.say(head % framing)
+            if b"expect" in framing:
+                assert (await wire.head())[0] == 100
+            await asyncio.sleep(0.05)
+            await wire.say(sent + GET)
+        else:
+            await wire.say(head % framing + sent + GET)
+        reply = await wire.reply()
+        assert (reply.status, reply.body, reply.headers["connection"]) == (200, b"300000", "close")
+        assert await wire.at_end()
+    assert len(app.scopes) == 1
