@@ -19,7 +19,7 @@ from s3gate.operations._digests import INLINE_BYTES, POOL, Chain, Piece, Row, Up
 from s3gate.s3 import awschunked, checksums
 from s3gate.s3.algorithms import DEFAULT, Algorithm, Hasher, new
 from s3gate.s3.credentials import Authentication, PayloadMode
-from s3gate.s3.errors import S3Error
+from s3gate.s3.errors import S3Error, not_implemented
 from s3gate.s3.request import Headers
 from s3gate.store.budget import Block, Budget
 
@@ -95,9 +95,14 @@ class Body:
         return None if text is None else int(text)
 
     def required_length(self, limit: int) -> int:
-        """The length, which has to be known and at most `limit`: MissingContentLength, EntityTooLarge."""
+        """The length, which has to be known and at most `limit`: MissingContentLength, EntityTooLarge.
+
+        Of a body that comes in HTTP's own chunks S3 says that it does not do that.
+        """
         length = self.length
         if length is None:
+            if self._headers.get_bytes(b"transfer-encoding") is not None:
+                raise not_implemented("Transfer-Encoding")
             raise S3Error.of("MissingContentLength")
         if length > limit:
             raise S3Error.of("EntityTooLarge", ProposedSize=str(length), MaxSizeAllowed=str(limit))

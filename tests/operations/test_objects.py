@@ -181,6 +181,10 @@ async def test_puts_that_are_refused_leave_nothing(bench: Bench, size: int, head
 
 async def test_a_length_is_needed(bench: Bench) -> None:
     assert await code(bench.ask("PUT", "/box/k", b"x", {"content-length": None})) == "MissingContentLength"
+    chunked = {"content-length": None, "transfer-encoding": "chunked"}
+    with pytest.raises(S3Error) as caught:
+        await bench.ask("PUT", "/box/k", b"x", chunked)
+    assert (caught.value.status, caught.value.extra) == (501, {"Header": "Transfer-Encoding"})
 
 
 @pytest.mark.parametrize("size", [5, 3 * ROW_BYTES])
