@@ -41,8 +41,11 @@ def escape(text: str) -> str:
 
 
 def timestamp(moment: datetime) -> str:
-    """ISO 8601 with milliseconds. The moment is in UTC, as everything that reaches this layer."""
-    return f"{moment.isoformat('T', 'milliseconds')[:23]}Z"
+    """ISO 8601, cut to the second as headers are: S3 writes milliseconds, and they are always zero.
+
+    The moment is in UTC, as everything that reaches this layer.
+    """
+    return f"{moment.isoformat('T', 'seconds')[:19]}.000Z"
 
 
 def encoded_key(key: bytes, url: bool) -> str:
