@@ -111,7 +111,7 @@ def claimed_key(request: Request) -> tuple[str, str]:
     """The access key that a request says it was signed with, and its session token: neither is verified yet."""
     headers, query = request.headers, request.query
     text = headers.get("authorization")
-    if text is not None:
+    if text:  # an empty one names nobody
         if text.startswith("AWS "):
             return text[4:].rpartition(":")[0].strip(), headers.get("x-amz-security-token") or ""
         credential = text.partition("Credential=")[2].partition(",")[0]

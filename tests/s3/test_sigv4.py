@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from s3gate.s3.authenticate import authenticate
-from s3gate.s3.credentials import Authentication, Credential, PayloadMode
+from s3gate.s3.credentials import Authentication, Credential, PayloadMode, claimed_key
 from s3gate.s3.errors import S3Error
 from s3gate.s3.request import Request
 from tests.s3.signing import ACCESS_KEY, EMPTY_SHA256, NOW, SECRET_KEY, received, secret_of, sign
@@ -257,6 +257,8 @@ def test_broken_authorization(authorization, code):
 
 def test_an_empty_authorization_names_nobody():
     assert verify(with_header("authorization", "")).is_anonymous
+    link = received("GET", HOST + PRESIGNED, {"authorization": ""}, DOMAINS)
+    assert (claimed_key(link), verify(link).access_key) == ((ACCESS_KEY, ""), ACCESS_KEY)
 
 
 @pytest.mark.parametrize(
