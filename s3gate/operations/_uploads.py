@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from s3gate.catalog.rows import UploadRow
+from s3gate.catalog.rows import BucketRow, UploadRow
+from s3gate.iam.principal import Kind
+from s3gate.operations._access import bearer_of
+from s3gate.operations._acl import owner_of, shown
 from s3gate.operations._bucket import find_bucket
 from s3gate.operations.exchange import Call
-from s3gate.s3 import listing
+from s3gate.s3 import headers, listing
 from s3gate.s3.algorithms import DECLARED
 from s3gate.s3.checksums import parse_request
 from s3gate.s3.errors import S3Error
 from s3gate.s3.parts import COMPOSITE
+from s3gate.s3.xml_out import Owner
 
 
 async def find_upload(call: Call) -> UploadRow:
@@ -22,6 +26,23 @@ async def find_upload(call: Call) -> UploadRow:
         if upload is not None:
             return upload
     raise no_such_upload(call)
+
+
+def with_initiator(call: Call, bucket: BucketRow, stored: bytes) -> bytes:
+    """The headers of an upload that is begun now. The root of the bucket's owner, and nobody, are not named."""
+    who = bearer_of(call).principal
+    name = who.canonical_id if who.kind is Kind.ROOT else who.arn
+    return headers.begun_by(stored, name) if name and name != bucket.owner else stored
+
+
+async def people_of(call: Call, bucket: BucketRow, upload: UploadRow) -> tuple[Owner, Owner]:
+    """Who began the upload, and whose it is. An account's root is the account; others are shown by ARN and name."""
+    number = bucket.identity_number
+    owner = await shown(call, owner_of(bucket, upload.traits.acl), number)
+    initiator = headers.initiator_of(upload.headers)
+    if not initiator.startswith("arn:"):
+        return await shown(call, initiator or bucket.owner, number), owner
+    return Owner(initiator, initiator.rpartition("/")[2]), owner
 
 
 def no_such_upload(call: Call) -> S3Error:

@@ -24,6 +24,7 @@ from s3gate.operations._traits import with_default_retention
 from s3gate.operations._uploads import no_such_upload
 from s3gate.operations.exchange import Call, RawHeaders, Response
 from s3gate.s3 import checksums, listing, parts, xml_in, xml_out
+from s3gate.s3 import headers as object_headers
 from s3gate.s3.algorithms import DEFAULT, Algorithm
 from s3gate.s3.conditions import write_condition
 from s3gate.s3.errors import S3Error
@@ -86,16 +87,17 @@ def _parse(data: bytes) -> tuple[list[CompletedPart], bytes]:
 
 
 def _assemble(
-    upload: UploadRow, listed: Sequence[CompletedPart], there: Sequence[PartRow], headers: Headers
+    upload: UploadRow, listed: Sequence[CompletedPart], there: Sequence[PartRow], asked: Headers
 ) -> tuple[Stored, list[tuple[int, bytes]]]:
     """What the listed parts make, if they are there and what the client says of the whole is true; and their ids."""
     kind = f"{upload.checksum_algorithm}:{upload.checksum_type}"
     chosen = parts.choose(listed, there, kind, upload.upload_id.hex())
     checksum = _checksum(upload, chosen)
     size = sum(part.size for part in chosen)
-    _check_claims(headers, upload, size, checksum)
+    _check_claims(asked, upload, size, checksum)
     etag = parts.multipart_etag(chosen)
-    stored = Stored(upload.upload_id, size, etag, chosen[0].layout_id, len(chosen), b"", upload.headers, checksum)
+    headers = object_headers.completed(upload.headers)
+    stored = Stored(upload.upload_id, size, etag, chosen[0].layout_id, len(chosen), b"", headers, checksum)
     return stored, [(part.part_number, part.part_id) for part in chosen]
 
 

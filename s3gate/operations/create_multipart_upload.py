@@ -11,6 +11,7 @@ from s3gate.operations._encryption import Sealing, confirmed, sealed_writing, wi
 from s3gate.operations._expiry import abortion_of_upload
 from s3gate.operations._replies import xml
 from s3gate.operations._traits import asked_traits
+from s3gate.operations._uploads import with_initiator
 from s3gate.operations.exchange import Call, RawHeaders, Response
 from s3gate.s3 import headers as object_headers
 from s3gate.s3 import xml_out
@@ -35,7 +36,7 @@ async def create_multipart_upload(call: Call) -> Response:
         upload = await call.gate.catalog.create_upload(
             found,
             request.key,
-            headers=headers,
+            headers=with_initiator(call, found, headers),
             checksum_algorithm=algorithm,
             checksum_type=kind,
             group_id=group_id,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from s3gate.catalog.rows import BucketRow, CommonPrefix, UploadPage, UploadRow
-from s3gate.operations._acl import owner_of, shown
 from s3gate.operations._bucket import find_bucket
 from s3gate.operations._replies import xml
+from s3gate.operations._uploads import people_of
 from s3gate.operations.exchange import Call, Response
 from s3gate.s3 import listing, xml_pages
 from s3gate.s3.listing import ListUploads
@@ -16,11 +16,7 @@ async def list_multipart_uploads(call: Call) -> Response:
     asked = listing.list_multipart_uploads(call.request.query)
     bucket = await find_bucket(call)
     page = await _page(call, bucket, asked)
-    uploads = [
-        (one, await shown(call, owner_of(bucket, one.traits.acl), bucket.identity_number))
-        for one in page.entries
-        if isinstance(one, UploadRow)
-    ]
+    uploads = [(one, *await people_of(call, bucket, one)) for one in page.entries if isinstance(one, UploadRow)]
     prefixes = [entry.prefix for entry in page.entries if isinstance(entry, CommonPrefix)]
     last = None
     if page.entries:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from s3gate.catalog.rows import PartRow
-from s3gate.operations._acl import owner_of, shown
 from s3gate.operations._bucket import find_bucket
 from s3gate.operations._encryption import check_upload_key
 from s3gate.operations._expiry import abortion_of_upload
 from s3gate.operations._replies import xml
-from s3gate.operations._uploads import find_upload
+from s3gate.operations._uploads import find_upload, people_of
 from s3gate.operations.exchange import Call, Response
 from s3gate.s3 import listing, xml_pages
 
@@ -22,6 +21,6 @@ async def list_parts(call: Call) -> Response:
     if asked.limit:
         rows, truncated = await call.gate.catalog.list_parts(upload.upload_id, asked.after, asked.limit)
     bucket = await find_bucket(call)
-    owner = await shown(call, owner_of(bucket, upload.traits.acl), bucket.identity_number)
-    document = xml_pages.list_parts(asked, bucket.name, owner, upload, rows, truncated)
+    people = await people_of(call, bucket, upload)
+    document = xml_pages.list_parts(asked, bucket.name, people, upload, rows, truncated)
     return xml(document, abortion_of_upload(call, bucket, upload))

@@ -22,6 +22,8 @@ DEFAULT_CONTENT_TYPE = b"binary/octet-stream"
 META_PREFIX = b"x-amz-meta-"
 REDIRECT = b"x-amz-website-redirect-location"
 STORAGE_CLASS = b"x-amz-storage-class"
+INITIATOR = b"x-amz-initiator"
+"""Not a header: it stands among those of an upload for as long as that is one, and says who began it."""
 
 _SYSTEM = (
     b"cache-control",
@@ -81,6 +83,23 @@ def pairs(stored: bytes) -> Pairs:
     """The header pairs of a response, a fresh list."""
     fields = stored.split(b"\0")
     return list(zip(fields[::2], fields[1::2], strict=True)) if stored else []
+
+
+def begun_by(stored: bytes, initiator: str) -> bytes:
+    """The headers of an upload, which nobody but this one has begun."""
+    return b"\0".join((stored, INITIATOR, initiator.encode()))
+
+
+def initiator_of(stored: bytes) -> str:
+    """Who began the upload with these headers; "" where nobody in particular is named."""
+    fields = stored.rsplit(b"\0", 2)
+    return fields[2].decode() if fields[1:2] == [INITIATOR] else ""
+
+
+def completed(stored: bytes) -> bytes:
+    """Of the object that the upload becomes."""
+    fields = stored.rsplit(b"\0", 2)
+    return fields[0] if fields[1:2] == [INITIATOR] else stored
 
 
 def of_object(stored: bytes, etag: str, modified_at: datetime) -> Pairs:

@@ -158,14 +158,15 @@ def list_objects_v2(
 def list_multipart_uploads(
     asked: ListUploads,
     bucket: str,
-    uploads: Sequence[tuple[UploadEntry, Owner]],
+    uploads: Sequence[tuple[UploadEntry, Owner, Owner]],
     prefixes: Sequence[bytes],
     last: tuple[bytes, str] | None,
     truncated: bool,
 ) -> bytes:
-    """Uploads under way, each with its owner. `last` is the page's last (key or prefix, upload id or "").
+    """Uploads under way, each with who began it and whose it is.
 
-    AWS says it on every page that has one, truncated or not.
+    `last` is the page's last (key or prefix, upload id or ""): AWS says it on every page that has one, truncated or
+    not.
     """
     choice = asked.selection
     url = choice.url
@@ -175,8 +176,8 @@ def list_multipart_uploads(
     if last is not None:
         parts.append(f"<NextKeyMarker>{encoded_key(last[0], url)}</NextKeyMarker>")
         parts.append(element("NextUploadIdMarker", last[1]))
-    for entry, owner in uploads:
-        shown = owner_xml(owner, "Initiator") + owner_xml(owner)
+    for entry, initiator, owner in uploads:
+        shown = owner_xml(initiator, "Initiator") + owner_xml(owner)
         parts.append(
             f"<Upload><Key>{encoded_key(entry.key, url)}</Key><UploadId>{entry.upload_id.hex()}</UploadId>{shown}"
             f"{element('StorageClass', label_of(entry.headers))}<Initiated>{timestamp(entry.initiated_at)}</Initiated>"
@@ -190,18 +191,21 @@ def list_multipart_uploads(
 def list_parts(
     asked: ListParts,
     bucket: str,
-    owner: Owner,
+    people: tuple[Owner, Owner],
     upload: UploadEntry,
     parts: Sequence[PartEntry],
     truncated: bool,
 ) -> bytes:
-    """Parts of one upload, by number. AWS says NextPartNumberMarker even on the last page."""
+    """Parts of one upload, by number; `people` are who began it and whose it is.
+
+    AWS says NextPartNumberMarker even on the last page.
+    """
     last = parts[-1].part_number if parts else 0
     lines = [
         element("Bucket", bucket),
         f"<Key>{encoded_key(upload.key, False)}</Key><UploadId>{upload.upload_id.hex()}</UploadId>",
-        owner_xml(owner, "Initiator"),
-        owner_xml(owner),
+        owner_xml(people[0], "Initiator"),
+        owner_xml(people[1]),
         element("StorageClass", label_of(upload.headers)),
         element("ChecksumAlgorithm", upload.checksum_algorithm or None),
         element("ChecksumType", upload.checksum_type or None),

@@ -174,6 +174,28 @@ def test_parts_by_another_account(main: Holder, alt: Holder, bucket: str) -> Non
     assert outcome(lambda: main.s3.abort_multipart_upload(Bucket=bucket, Key="big", UploadId=again)) == ALLOWED
 
 
+def test_who_began_an_upload_is_shown(world: World, main: Holder, alt: Holder, bucket: str) -> None:
+    """Accounts as accounts, users by their ARN; the object knows nothing of it."""
+    user = world.user()
+    user.let(allow("s3:*"))
+    main.s3.put_bucket_acl(Bucket=bucket, AccessControlPolicy=grants(MAIN_ID, {"Type": "CanonicalUser", "ID": ALT_ID}, "WRITE"))  # fmt: skip  # noqa: E501
+    wanted = {main: (MAIN_ID, "main", MAIN_ID), user: (user.arn, user.name, MAIN_ID), alt: (ALT_ID, "alt", ALT_ID)}
+    for number, (holder, (who, name, owner)) in enumerate(wanted.items()):
+        named = {"Bucket": bucket, "Key": f"begun-{number}"}
+        named["UploadId"] = holder.s3.create_multipart_upload(**named, Metadata={"a": "b"})["UploadId"]
+        part = holder.s3.upload_part(**named, PartNumber=1, Body=b"part")
+        listed = next(
+            one for one in main.s3.list_multipart_uploads(Bucket=bucket)["Uploads"] if one["Key"] == named["Key"]
+        )
+        for shown in (listed, main.s3.list_parts(**named)):
+            assert (shown["Initiator"], shown["Owner"]["ID"]) == ({"ID": who, "DisplayName": name}, owner)
+        parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+        holder.s3.complete_multipart_upload(**named, MultipartUpload=parts)
+        head = holder.s3.head_object(Bucket=bucket, Key=named["Key"])
+        assert head["Metadata"] == {"a": "b"}
+        assert "x-amz-initiator" not in head["ResponseMetadata"]["HTTPHeaders"]
+
+
 def test_copies_between_accounts(world: World, main: Holder, alt: Holder, bucket: str) -> None:
     """A copy takes leave to read and leave to write, and is private to the one who made it."""
     target = f"alt-{bucket}"

@@ -93,6 +93,14 @@ def test_control_characters_never_get_in(value):
     assert refusal((b"content-type", value)) == "InvalidRequest"
 
 
+@pytest.mark.parametrize("meta", ["x", "x-amz-initiator"])
+def test_an_upload_knows_who_began_it_until_it_is_an_object(meta):
+    stored = headers.stored(Headers([(b"x-amz-meta-a", meta.encode()), (b"x-amz-meta-b", b"2")]))
+    assert (headers.initiator_of(stored), headers.completed(stored)) == ("", stored)
+    begun = headers.begun_by(stored, "arn:aws:iam::1:user/\u00e4")
+    assert (headers.initiator_of(begun), headers.completed(begun)) == ("arn:aws:iam::1:user/\u00e4", stored)
+
+
 def test_of_object():
     modified = datetime(2024, 5, 6, 7, 8, 9, 999999, tzinfo=UTC)
     assert headers.of_object(headers.stored(Headers([])), "abc-2", modified) == [

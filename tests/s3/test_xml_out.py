@@ -18,6 +18,7 @@ from s3gate.s3.xml_out import Owner
 
 NOW = datetime(2026, 11, 23, 5, 6, 7, 89_000, tzinfo=UTC)
 OWNER = Owner("0" * 64, "A & Co")
+STARTER = Owner("arn:aws:iam::111111111111:user/a&b", "a&b")
 SHOWN = {"ID": [OWNER.canonical_id], "DisplayName": [OWNER.name]}
 
 
@@ -160,13 +161,16 @@ def test_v2_echoes_and_counts() -> None:
 def test_uploads_and_parts() -> None:
     upload = Upload(bytes(16), b"k")
     asked = listing.list_multipart_uploads(Query.parse(b"uploads&max-uploads=1"))
-    got = tree(xml_pages.list_multipart_uploads(asked, "b", [(upload, OWNER)], [], (b"k", "0" * 32), False))
+    got = tree(xml_pages.list_multipart_uploads(asked, "b", [(upload, STARTER, OWNER)], [], (b"k", "0" * 32), False))
     assert got["Bucket"] == ["b"] and got["IsTruncated"] == ["false"]
     assert got["Upload"][0]["UploadId"] == ["0" * 32]
+    began = [{"ID": [STARTER.canonical_id], "DisplayName": [STARTER.name]}]
+    assert (got["Upload"][0]["Initiator"], got["Upload"][0]["Owner"]) == (began, [SHOWN])
     assert got["NextUploadIdMarker"] == ["0" * 32]
     wanted = listing.list_parts(Query.parse(b"uploadId=x&max-parts=2"))
-    got = tree(xml_pages.list_parts(wanted, "b", OWNER, upload, [Part(1), Part(4)], True))
+    got = tree(xml_pages.list_parts(wanted, "b", (STARTER, OWNER), upload, [Part(1), Part(4)], True))
     assert got["NextPartNumberMarker"] == ["4"]
+    assert (got["Initiator"], got["Owner"]) == (began, [SHOWN])
     assert [part["PartNumber"] for part in got["Part"]] == [["1"], ["4"]]
     assert got["Part"][0]["ChecksumSHA256"] == ["abc="]
     assert got["IsTruncated"] == ["true"]
