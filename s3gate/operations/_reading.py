@@ -48,6 +48,8 @@ async def select(call: Call) -> Selected:
     except S3Error as error:
         if bucket.versioning:
             error.with_headers(x_amz_version_id=versions.encode(row.version, row.version_id))
+        if error.status == 304:
+            error.headers.update(object_headers.of_not_modified(row.headers))
         raise
     answer = object_headers.of_object(row.headers, row.etag, row.modified_at)
     selected = Selected(bucket, row, 0, row.size, 200, answer, encryption)

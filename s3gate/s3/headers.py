@@ -31,6 +31,8 @@ _SYSTEM = (
     b"content-language",
     b"expires",
 )
+_OF_NOT_MODIFIED = frozenset((b"cache-control", b"expires"))
+"""What a cache has to hear again of what it has: RFC 9110, section 15.4.5."""
 _OVERRIDES = {
     f"response-{name}": name.encode()
     for name in (
@@ -109,6 +111,11 @@ def of_object(stored: bytes, etag: str, modified_at: datetime) -> Pairs:
     found.append((b"last-modified", http_date(modified_at)))
     found.append((b"accept-ranges", b"bytes"))
     return found
+
+
+def of_not_modified(stored: bytes) -> dict[str, str]:
+    """What a 304 says beside ETag and date."""
+    return {name.decode(): value.decode("latin-1") for name, value in pairs(stored) if name in _OF_NOT_MODIFIED}
 
 
 def override(found: Pairs, query: Query, *, signed: bool) -> Pairs:

@@ -131,6 +131,15 @@ async def test_conditions(bench: Bench, method: str) -> None:
             assert (await asked).status == 200, headers
 
 
+async def test_a_304_repeats_what_caches_go_by(bench: Bench) -> None:
+    kept = {"cache-control": "max-age=60", "expires": "Mon, 23 Nov 2026 05:06:07 GMT"}
+    etag = (await bench.put("/box/k", b"x", {**kept, "content-type": "a/b", "x-amz-meta-a": "b"})).headers["etag"]
+    with pytest.raises(S3Error) as caught:
+        await bench.ask("GET", "/box/k", headers={"if-none-match": etag})
+    said = caught.value.headers
+    assert said == {**kept, "etag": etag, "last-modified": said["last-modified"]}
+
+
 async def test_checksums_are_shown_when_asked_for(bench: Bench) -> None:
     await bench.put("/box/k", b"hello", {"x-amz-checksum-crc32": crc32(b"hello")})
     assert "x-amz-checksum-crc32" not in (await bench.ask("HEAD", "/box/k")).headers
