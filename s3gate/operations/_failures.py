@@ -43,8 +43,6 @@ def as_s3_error(error: BaseException, request: Request) -> S3Error:
 def _of_catalog(error: catalog.CatalogError, request: Request) -> S3Error:
     if isinstance(error, catalog.BucketMissing):
         return no_such_bucket(request.bucket)
-    if isinstance(error, catalog.BucketNotEmpty):
-        return S3Error.of("BucketNotEmpty", BucketName=request.bucket)
     if isinstance(error, catalog.ObjectMissing):
         return no_such_key(request.key)
     if isinstance(error, catalog.ConditionFailed):

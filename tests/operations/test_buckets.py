@@ -107,7 +107,16 @@ async def test_names_that_are_none(bench: Bench, name: str, target: str) -> None
 
 async def test_a_bucket_with_content_stays(bench: Bench) -> None:
     await bench.put("/box/k")
-    assert await code(bench.ask("DELETE", "/box")) == "BucketNotEmpty"
+    with pytest.raises(S3Error) as caught:
+        await bench.ask("DELETE", "/box")
+    assert (caught.value.code, caught.value.extra) == ("BucketNotEmpty", {"BucketName": "box"})
+    assert "versions" not in caught.value.message
+    enabled = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    await bench.ask("PUT", "/box?versioning", enabled)
+    await bench.ask("DELETE", "/box/k")
+    with pytest.raises(S3Error) as caught:
+        await bench.ask("DELETE", "/box")
+    assert caught.value.message.endswith("You must delete all versions in the bucket.")
 
 
 async def test_configuration_reads(bench: Bench) -> None:
