@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from s3gate.catalog.rows import BucketRow, Committed, Deleted, ObjectRow
 from s3gate.operations.exchange import RawHeaders, Response
 from s3gate.s3 import versions
+from s3gate.s3.request import Request
 
 _XML = (b"content-type", b"application/xml")
 
@@ -12,6 +15,12 @@ _XML = (b"content-type", b"application/xml")
 def xml(document: bytes, headers: RawHeaders | None = None) -> Response:
     """A document as the body of a success."""
     return Response(headers=[_XML] if headers is None else [_XML, *headers], body=document)
+
+
+def url_of(request: Request, key: bytes) -> str:
+    """Where an object that was made can be found, in the style of the request. S3 escapes its key's slashes, too."""
+    bucket = "" if request.bucket_in_host else f"/{request.bucket}"
+    return f"{request.scheme}://{request.host}{bucket}/{quote(key, safe='')}"
 
 
 def etag_header(etag: str) -> tuple[bytes, bytes]:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
-from urllib.parse import quote
 
 from s3gate.catalog.errors import BucketChanged, UploadMissing
 from s3gate.catalog.rows import BucketRow, Committed, Condition, PartRow, Stored, UploadRow
@@ -19,7 +18,7 @@ from s3gate.operations._commit import commit_again
 from s3gate.operations._digests import INLINE_BYTES, POOL
 from s3gate.operations._encryption import check_upload_key, completed_headers
 from s3gate.operations._expiry import expiration_of_written
-from s3gate.operations._replies import made_version, version_header, xml
+from s3gate.operations._replies import made_version, url_of, version_header, xml
 from s3gate.operations._traits import with_default_retention
 from s3gate.operations._uploads import no_such_upload
 from s3gate.operations.exchange import Call, RawHeaders, Response
@@ -112,7 +111,7 @@ async def _answer_again(call: Call, bucket: BucketRow, upload_id: bytes, digest:
 
 def _answer(call: Call, etag: str, checksum: str, version: RawHeaders) -> Response:
     request = call.request
-    where = f"{request.scheme}://{request.host}/{request.bucket}/{quote(request.key, safe='/')}"
+    where = url_of(request, request.key)
     return xml(xml_out.complete_multipart_upload(where, request.bucket, request.key, etag, checksum), version)
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
-from urllib.parse import quote
 
 from s3gate.operations._access import ask_said
-from s3gate.operations._replies import xml
+from s3gate.operations._replies import url_of, xml
 from s3gate.operations._spool import Spool, opened_spool
 from s3gate.operations._storing import store_object
 from s3gate.operations._writing import SINGLE_WRITE_LIMIT_BYTES
@@ -137,8 +136,7 @@ def _answer(call: Call, fields: dict[str, str], key: bytes, headers: RawHeaders)
     elsewhere = post_form.redirect_of(fields, request.bucket, key, etag)
     if elsewhere is not None:
         return Response(303, [*headers, (b"location", elsewhere)])
-    bucket = "" if request.bucket_in_host else f"/{request.bucket}"
-    where = f"{request.scheme}://{request.host}{bucket}/{quote(key, safe='/')}"
+    where = url_of(request, key)
     headers = [*headers, (b"location", where.encode("latin-1"))]
     status = post_form.success_status(fields)
     if status != 201:

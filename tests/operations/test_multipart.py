@@ -11,8 +11,10 @@ import pytest
 
 from s3gate.catalog.errors import ObjectMissing, UploadMissing
 from s3gate.operations import _content
+from s3gate.operations._replies import url_of
 from s3gate.s3 import parts, xml_in
 from s3gate.s3.errors import S3Error
+from s3gate.s3.request import Request
 from s3gate.store.errors import ShardMissing
 from tests.operations.bench import Bench, code, md5
 from tests.operations.fake_store import ROW_BYTES
@@ -64,6 +66,17 @@ class Upload:
 @pytest.fixture
 async def upload(bench: Bench) -> Upload:
     return await Upload.create(bench, {"content-type": "a/b", "x-amz-meta-m": "1"})
+
+
+@pytest.mark.parametrize(
+    ("target", "host"), [("/box/a/b%20%C3%A4", "gate:9000"), ("/a/b%20%C3%A4", "box.gate:9000")], ids=["path", "host"]
+)
+def test_where_an_object_is_found(target: str, host: str) -> None:
+    """In the style of the request, its slashes escaped as S3 does it; a space is no plus, which a path would keep."""
+    raw = [(b"host", host.encode())]
+    request = Request.parse("POST", target.encode(), b"uploadId=u", raw, base_domains=("gate",))
+    expected = f"http://{host}{'' if host.startswith('box.') else '/box'}/a%2Fb%20%C3%A4"
+    assert (request.bucket, url_of(request, request.key)) == ("box", expected)
 
 
 async def test_parts_become_the_object(bench: Bench, upload: Upload) -> None:
