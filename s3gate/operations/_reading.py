@@ -44,7 +44,7 @@ async def select(call: Call) -> Selected:
     bucket, row = await find_object(call)
     encryption = opened_reading(call, row)
     try:
-        check_read(headers, row.etag, row.modified_at)
+        check_read(headers, row.etag, row.modified_at, call.now)
     except S3Error as error:
         if bucket.versioning:
             error.with_headers(x_amz_version_id=versions.encode(row.version, row.version_id))

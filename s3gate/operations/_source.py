@@ -69,7 +69,7 @@ async def find_source(call: Call) -> Source:
     if row is None or row.marker:
         raise missing(key, row, version_id, call.request.method)
     opened = opened_source(call, row)
-    check_copy_source(headers, row.etag, row.modified_at)
+    check_copy_source(headers, row.etag, row.modified_at, call.now)
     return Source(bucket, row, version is not None, opened)
 
 

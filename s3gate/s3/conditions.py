@@ -30,8 +30,11 @@ _READ_NAMES = (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodif
 _DATED = ("if-modified-since", "if-unmodified-since")
 
 
-def check_read(headers: Headers, etag: str, modified_at: datetime) -> None:
-    """PreconditionFailed or NotModified, unless GET or HEAD may go on. `etag` is without quotes."""
+def check_read(headers: Headers, etag: str, modified_at: datetime, now: datetime) -> None:
+    """PreconditionFailed or NotModified, unless GET or HEAD may go on. `etag` is without quotes.
+
+    A date that is yet to come is no condition: S3 ignores it.
+    """
     for name in _READ_NAMES:
         if headers.get_bytes(name) is not None:
             break
@@ -40,7 +43,7 @@ def check_read(headers: Headers, etag: str, modified_at: datetime) -> None:
     failed = _failed_for_good(headers, "", etag, modified_at)
     if failed:
         raise _precondition_failed(failed)
-    if _seen_already(headers, "", etag, modified_at):
+    if _seen_already(headers, "", etag, modified_at, now):
         raise S3Error.of("NotModified").with_headers(etag=f'"{etag}"', last_modified=http_date(modified_at).decode())
 
 
@@ -53,9 +56,10 @@ def range_counts(headers: Headers, etag: str, modified_at: datetime) -> bool:
     return named.strip('"') == etag if moment is None else moment == _whole(modified_at)
 
 
-def check_copy_source(headers: Headers, etag: str, modified_at: datetime) -> None:
+def check_copy_source(headers: Headers, etag: str, modified_at: datetime, now: datetime) -> None:
     """The same for the source of a copy, where whatever fails is a PreconditionFailed."""
-    failed = _failed_for_good(headers, _COPY, etag, modified_at) or _seen_already(headers, _COPY, etag, modified_at)
+    failed = _failed_for_good(headers, _COPY, etag, modified_at)
+    failed = failed or _seen_already(headers, _COPY, etag, modified_at, now)
     if failed:
         raise _precondition_failed(failed)
 
@@ -113,14 +117,16 @@ def _failed_for_good(headers: Headers, prefix: str, etag: str, modified_at: date
     return prefix + "If-Unmodified-Since" if since is not None and _whole(modified_at) > since else ""
 
 
-def _seen_already(headers: Headers, prefix: str, etag: str, modified_at: datetime) -> str:
+def _seen_already(headers: Headers, prefix: str, etag: str, modified_at: datetime, now: datetime) -> str:
     """The name of the condition by which the client has this object. If-None-Match outranks the date."""
     if_none_match = headers.get(prefix + "if-none-match")
     if if_none_match is not None:
         etags = [each.removeprefix("W/") for each in parse_etags(if_none_match)]
         return prefix + "If-None-Match" if etag in etags or "*" in etags else ""
     since = parse_http_date(headers.get(prefix + "if-modified-since"))
-    return prefix + "If-Modified-Since" if since is not None and _whole(modified_at) <= since else ""
+    modified = _whole(modified_at)
+    seen = since is not None and modified <= since <= max(now, modified)  # the clock that dated it may be ahead of ours
+    return prefix + "If-Modified-Since" if seen else ""
 
 
 def parse_http_date(text: str | None) -> datetime | None:

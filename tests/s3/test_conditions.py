@@ -16,6 +16,7 @@ from s3gate.s3.request import Headers
 ETAG = "5d41402abc4b2a76b9719d911017c592"
 MODIFIED = datetime(2024, 5, 6, 7, 8, 9, 654321, tzinfo=UTC)
 SAME, BEFORE, AFTER = (f"{MODIFIED + timedelta(seconds=seconds):%a, %d %b %Y %H:%M:%S GMT}" for seconds in (0, -1, 1))
+TO_COME = f"{MODIFIED + timedelta(days=1):%a, %d %b %Y %H:%M:%S GMT}"
 YES, NO = f'"{ETAG}"', '"other"'
 MATCH, NONE, SINCE, UNLESS = "if-match", "if-none-match", "if-modified-since", "if-unmodified-since"
 
@@ -26,7 +27,7 @@ def headers(prefix: str = "", **sent: str) -> Headers:
 
 def outcome(check, sent: Headers) -> str:
     try:
-        check(sent, ETAG, MODIFIED)
+        check(sent, ETAG, MODIFIED, MODIFIED + timedelta(hours=1))
     except S3Error as error:
         return f"{error.status}" + (" " + error.extra["Condition"] if "Condition" in error.extra else "")
     return "200"
@@ -69,6 +70,7 @@ READS = [
     ({SINCE: BEFORE}, "200", "200"),
     ({SINCE: SAME}, "304", "412 x-amz-copy-source-If-Modified-Since"),
     ({SINCE: AFTER}, "304", "412 x-amz-copy-source-If-Modified-Since"),
+    ({SINCE: TO_COME}, "200", "200"),
     ({SINCE: "never"}, "200", "200"),
     ({MATCH: NO, NONE: YES}, "412 If-Match", "412 x-amz-copy-source-If-Match"),
     ({MATCH: YES, NONE: YES}, "304", "412 x-amz-copy-source-If-None-Match"),
@@ -91,7 +93,7 @@ def test_old_forms_of_dates(date):
 
 def test_not_modified_says_what_it_is_about():
     with pytest.raises(S3Error) as caught:
-        conditions.check_read(headers(if_none_match="*"), ETAG, MODIFIED)
+        conditions.check_read(headers(if_none_match="*"), ETAG, MODIFIED, MODIFIED)
     assert caught.value.headers == {"etag": YES, "last-modified": SAME}
 
 
