@@ -30,7 +30,7 @@ from chunkd.join import JoinRefused
 from chunkd.ledger import remember_read_only_joins
 from chunkd.recovery import rebuild_index
 from chunkd.serve import Daemon, open_store
-from chunkd.settings import TABLE, Settings, SettingsError, read_key
+from chunkd.settings import TABLE, Settings, SettingsError, read_key, unknown_variables
 from chunkd.superblock import clear_read_only, initialise, load_superblock
 
 EXIT_WRONG = 1
@@ -63,6 +63,8 @@ def _fail(status: int, error: object) -> int:
 
 def serve(given: argparse.Namespace) -> int:
     """`serve`."""
+    for variable in unknown_variables(os.environ):
+        print(f"chunkd: {variable} is set and means nothing", file=sys.stderr)
     settings = Settings.read(vars(given), os.environ)
     if settings.die_with_parent:
         process.die_with_parent(settings.die_with_parent)

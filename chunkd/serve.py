@@ -23,7 +23,7 @@ from chunkd.ledger import EngineLedger
 from chunkd.limits import Limits
 from chunkd.metrics import Metrics
 from chunkd.server import Server
-from chunkd.settings import Settings
+from chunkd.settings import Settings, SettingsError
 from chunkd.shards import Shards
 from chunkd.superblock import ALLOWED_IN_NEW, SUPERBLOCK, initialise
 
@@ -98,7 +98,10 @@ class Daemon:
         port = await server.listen_tcp(settings.listen_host, settings.listen_port)
         self._address = settings.advertised(port)
         if settings.socket:
-            await server.listen_unix(settings.socket)
+            try:
+                await server.listen_unix(settings.socket)
+            except OSError as error:
+                raise SettingsError(f"--socket (CHUNKD_SOCKET) is {settings.socket!r}: {error.strerror}") from None
             os.chmod(settings.socket, 0o600)
         if not settings.join:
             self._app.joined_as(self._shards.superblock.incarnation)

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 from chunkd.wire import ClusterKey, WireError
 
+PREFIX = "CHUNKD_"
+_HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*):\d+")
 MAX_SOCKET_PATH = 107
 """What the kernel takes in a sockaddr_un."""
 
@@ -35,7 +37,7 @@ class Setting(NamedTuple):
     @property
     def variable(self) -> str:
         """Its environment variable."""
-        return "CHUNKD_" + self.name.upper()
+        return PREFIX + self.name.upper()
 
     @property
     def flag(self) -> str:
@@ -104,17 +106,23 @@ class Settings:
             free_floor_bytes=_typed("free_floor_bytes", raw, parse_size),
             scrub_seconds=_typed("scrub_seconds", raw, _seconds),
             expect_node_id=raw["expect_node_id"],
-            die_with_parent=_typed("die_with_parent", raw, lambda text: int(text or "0")),
+            die_with_parent=_typed("die_with_parent", raw, _process_id),
         )
 
     def advertised(self, port: int) -> str:
         """The address for gates, given the port that is really listened on."""
         host = self.advertise or self.listen_host
-        if self.advertise and re.search(r":\d+\Z", self.advertise):
+        if self.advertise and _HOST_AND_PORT.fullmatch(self.advertise):
             return self.advertise
         if host in ("0.0.0.0", "::"):
-            raise SettingsError("listening on all interfaces needs --advertise HOST")
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            raise SettingsError("listening on all interfaces needs --advertise HOST (CHUNKD_ADVERTISE)")
+        return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Variables that carry our prefix and mean nothing: most likely misspelt, so an entry point says so."""
+    known = {setting.variable for setting in TABLE}
+    return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
 
 
 def read_key(text: str, path: str) -> ClusterKey:
@@ -166,10 +174,19 @@ def _typed(name: str, raw: Mapping[str, str], parse: Callable[[str], Any]) -> An
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < 1e10:
-        raise ValueError("expected seconds")
+        raise ValueError("expected seconds, more than zero")
     return value
+
+
+def _process_id(text: str) -> int:
+    if text and not (text.isascii() and text.isdecimal()):
+        raise ValueError("expected a process id")
+    return int(text or "0")
 
 
 def _socket_path(text: str) -> str:

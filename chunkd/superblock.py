@@ -44,7 +44,8 @@ def load_superblock(directory: Path, disk: Disk) -> Superblock:
     """What the directory says about itself, or StoreRefused."""
     path = directory / SUPERBLOCK
     if not disk.exists(path):
-        raise StoreRefused(f"{directory} has no superblock: not initialised, or its disk is not mounted")
+        why = "its disk is not mounted, or it is no node's yet (`chunkd init`, or an empty directory and --join)"
+        raise StoreRefused(f"{directory} has no superblock: {why}")
     line, _, crc = path.read_bytes().rstrip(b"\n").partition(b"\n")
     if crc != b"%08x" % crc32c(line):
         raise StoreRefused(f"{path} is damaged: its checksum does not match")

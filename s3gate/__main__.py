@@ -14,6 +14,9 @@ from pathlib import Path
 from s3gate.settings import PREFIX, Settings, SettingsError, unknown_variables
 
 ROOT_VARIABLES = f"{PREFIX}ROOT_ACCESS_KEY and {PREFIX}ROOT_SECRET_KEY"
+EXIT_CANNOT = 1
+EXIT_SETTINGS = 2
+"""A supervisor need not start it again: only an operator can help."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("work", help="run the background jobs", description="Configured as a gate is.")
     admin = commands.add_parser("admin", help="look at a store, and after its keys", add_help=False)
     admin.add_argument("--data-dir", type=Path, metavar="DIR", help="that of a running `s3gate up`")
+    admin.add_argument("-h", "--help", action="store_true")
     admin.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
     return top
 
@@ -57,21 +61,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run_piece(given.command, Settings.read(os.environ))
     except SettingsError as error:
         print(f"s3gate: {error}", file=sys.stderr)
-        return 2
+        return EXIT_SETTINGS
 
 
 def run_piece(command: str, settings: Settings) -> int:
     """A gate or a worker, in this process, until it is told to stop."""
-    if command == "serve":
-        from s3gate.web.serve import run
+    from chunkd.wire import WireError
+    from s3gate.catalog.errors import CatalogError
 
-        run(settings)
-    else:
-        import uvloop
+    try:
+        if command == "serve":
+            from s3gate.web.serve import run
 
-        from s3gate.workers.run import work
+            run(settings)
+        else:
+            import uvloop
 
-        uvloop.run(work(settings))
+            from s3gate.workers.run import work
+
+            uvloop.run(work(settings))
+    except WireError as error:
+        raise SettingsError(f"{PREFIX}CLUSTER_KEY: {error}") from None
+    except CatalogError as error:
+        print(f"s3gate: {error}", file=sys.stderr)
+        return EXIT_CANNOT
     return 0
 
 
@@ -95,7 +108,8 @@ def run_admin(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
     own = {PREFIX + name: value for name, value in own.items()}
     from s3gate.admin.run import main as admin
 
-    return admin(given.rest, Settings.read({**environ, **own}))
+    rest = ["--help", *given.rest] if given.help else given.rest
+    return admin(rest, Settings.read({**environ, **own}))
 
 
 def run_up(given: argparse.Namespace, environ: Mapping[str, str]) -> int:

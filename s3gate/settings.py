@@ -63,7 +63,10 @@ def parse_size(text: str) -> int:
 
 def parse_seconds(text: str) -> float:
     """Seconds, fractions allowed; never negative, infinite or NaN."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
     if not 0 <= value < 1e10:
         raise ValueError("expected seconds, zero or more")
     return value
@@ -146,9 +149,9 @@ class Settings:
     listen: Address = _setting("LISTEN", Address("127.0.0.1", 9000), parse_address)
     # A socket that the supervisor bound before it started us: it outlives a gate, so that connections that
     # wait in its queue are taken by the next one.
-    listen_fd: int | None = _setting("LISTEN_FD", None, _optional(int))
+    listen_fd: int | None = _setting("LISTEN_FD", None, _optional(parse_count))
     internal_listen: Address = _setting("INTERNAL_LISTEN", Address("127.0.0.1", 9001), parse_address)
-    internal_fd: int | None = _setting("INTERNAL_FD", None, _optional(int))
+    internal_fd: int | None = _setting("INTERNAL_FD", None, _optional(parse_count))
     base_domains: tuple[str, ...] = _setting("BASE_DOMAINS", (), parse_list)
     website_domains: tuple[str, ...] = _setting("WEBSITE_DOMAINS", (), parse_list)
     tls_cert: Path | None = _setting("TLS_CERT", None, _optional(Path))

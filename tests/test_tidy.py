@@ -88,7 +88,7 @@ ALLOWED: dict[str, set[str]] = {
     "s3gate.web.internal": {"s3gate.catalog", "chunkd.wire"},
     "s3gate.web.fleet_watch": {"s3gate.catalog", "s3gate.geometry", "s3gate.store"},
     "s3gate.embedded": {"s3gate.settings", "s3gate.crypto"},
-    "s3gate.__main__": {"s3gate"},
+    "s3gate.__main__": {"s3gate", "chunkd.wire"},
 }
 # Started by name or by path, not imported.
 ENTRIES = {"s3gate.__main__", "s3gate.admin.__main__", "chunkd.__main__", "s3gate.embedded.launch"}

@@ -50,13 +50,17 @@ def main(arguments: list[str], settings: Settings) -> int:
     given = _parser().parse_args(arguments)
     try:
         return asyncio.run(_run(given, settings))
-    except (CatalogError, CryptoError, OSError, where_room.NotThere, identities_room.Refused) as error:
+    except (CatalogError, CryptoError, OSError, wire.WireError, where_room.NotThere, identities_room.Refused) as error:
         print(f"s3gate admin: {error}", file=sys.stderr)
         return STATUS_CANNOT
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="s3gate admin", description="Look at a store, and after its keys.")
+    parser = argparse.ArgumentParser(
+        prog="s3gate admin",
+        usage="s3gate admin [--data-dir DIR] COMMAND ...",
+        description="Look at a store, and after its keys: the one that runs in DIR, or that of the S3GATE_ variables.",
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     command = commands.add_parser("check", help="compare rows with shards and shards with rows")
     command.add_argument("--deep", action="store_true", help="read and verify every shard, too")

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import select
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
@@ -20,6 +21,7 @@ from psycopg import AsyncConnection, pq
 from psycopg.adapt import Transformer
 from psycopg.conninfo import conninfo_to_dict
 
+from s3gate.catalog.errors import CatalogError, Unavailable
 from s3gate.catalog.limits import Limits
 from s3gate.catalog.parameters import Parameter
 
@@ -39,8 +41,8 @@ class ConnectionLost(Exception):
         self.sent = sent
 
 
-class ServerRefused(Exception):
-    """This Postgres may not be used: it would lose what it acknowledged."""
+class ServerRefused(CatalogError):
+    """No Postgres may be used that would lose what it acknowledged, nor one whose address makes no sense."""
 
 
 class Statement:
@@ -64,6 +66,19 @@ COMMIT = Statement("commit", "COMMIT")
 ROLLBACK = Statement("rollback", "ROLLBACK")
 
 Step = tuple[Statement, Sequence[Any]]
+
+
+@contextmanager
+def connecting(dsn: str) -> Iterator[None]:
+    """What keeps us from a connection, for whoever started us: Unavailable may pass, ServerRefused will not."""
+    if not dsn:
+        raise ServerRefused("S3GATE_DATABASE_URL is not set: expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"Postgres does not answer: {str(error).strip()}") from error
+    except psycopg.ProgrammingError as error:
+        raise ServerRefused(f"S3GATE_DATABASE_URL: {str(error).strip()}") from error
 
 
 def is_retryable(error: BaseException) -> bool:
@@ -94,11 +109,12 @@ class Connection:
     @classmethod
     async def open(cls, dsn: str, limits: Limits, on_broken: Callable[[Connection], None]) -> Connection:
         """Connect, refuse a server that does not sync, and set what every connection of ours has."""
-        given = conninfo_to_dict(dsn)
-        extra: dict[str, Any] = {name: value for name, value in _KEEPALIVE.items() if name not in given}
-        link = await AsyncConnection.connect(
-            dsn, autocommit=True, connect_timeout=max(2, round(limits.connect_seconds)), **extra
-        )
+        with connecting(dsn):
+            given = conninfo_to_dict(dsn)
+            extra: dict[str, Any] = {name: value for name, value in _KEEPALIVE.items() if name not in given}
+            link = await AsyncConnection.connect(
+                dsn, autocommit=True, connect_timeout=max(2, round(limits.connect_seconds)), **extra
+            )
         try:
             await _check_server(link)
             await _configure(link, limits)

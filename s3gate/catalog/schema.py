@@ -6,21 +6,27 @@ It knows nothing of what the tables mean. schema.sql is applied whole, in one tr
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 
+from s3gate.catalog.connection import connecting
+from s3gate.catalog.errors import CatalogError
+
 FORMAT: Final = 3
 SCHEMA = Path(__file__).resolve().parents[2] / "schema.sql"
+CONNECT_SECONDS: Final = 5
+
+Connection = psycopg.Connection[tuple[Any, ...]]
 
 
-class WrongDatabase(Exception):
+class WrongDatabase(CatalogError):
     """The database belongs to another cluster, or to another version of s3gate."""
 
 
 def apply(dsn: str) -> None:
     """Make the tables where there are none. Two that begin at once end up with one set of them."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    with _connected(dsn) as connection:
         if _is_applied(connection):
             return
         try:
@@ -30,11 +36,13 @@ def apply(dsn: str) -> None:
             # Another one was faster: its transaction has committed, or ours would still be waiting for it.
             if not _is_applied(connection):
                 raise
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise WrongDatabase(f"the tables cannot be made, the user should own the database: {error}") from error
 
 
 def adopt(dsn: str, cluster_id: bytes) -> None:
     """Write the cluster's id into a new database, or compare it with the one that is there."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    with _connected(dsn) as connection:
         connection.execute(
             "INSERT INTO cluster (cluster_id, format) VALUES (%s, %s) ON CONFLICT (only_row) DO NOTHING",
             (cluster_id, FORMAT),
@@ -46,6 +54,11 @@ def adopt(dsn: str, cluster_id: bytes) -> None:
         raise WrongDatabase(f"this database belongs to cluster {row[0].hex()}, the cluster key to {cluster_id.hex()}")
 
 
-def _is_applied(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
+def _connected(dsn: str) -> Connection:
+    with connecting(dsn):
+        return psycopg.connect(dsn, autocommit=True, connect_timeout=CONNECT_SECONDS)
+
+
+def _is_applied(connection: Connection) -> bool:
     row = connection.execute("SELECT to_regclass('cluster') IS NOT NULL").fetchone()
     return row is not None and bool(row[0])

@@ -25,7 +25,7 @@ log = logging.getLogger("s3gate.catalog")
 
 
 async def when_up(begin: Callable[[], Awaitable[T]], stop: asyncio.Event, seconds: float = START_SECONDS) -> T:
-    """What `begin` returns once Postgres answers; its last error when that takes too long, or `stop` is set."""
+    """What `begin` returns once Postgres answers; Unavailable when that takes too long, or `stop` is set."""
     loop = asyncio.get_running_loop()
     until, said = loop.time() + seconds, False
     while True:
@@ -33,8 +33,8 @@ async def when_up(begin: Callable[[], Awaitable[T]], stop: asyncio.Event, second
             return await begin()
         except (psycopg.OperationalError, ConnectionLost, Unavailable) as error:
             if stop.is_set() or loop.time() > until:
-                raise
+                raise Unavailable(str(error).strip()) from error
             if not said:
-                log.warning("Postgres does not answer, waiting for it: %s", str(error).strip())
+                log.warning("waiting for Postgres, %.0f s at most: %s", seconds, str(error).strip())
                 said = True
         await asyncio.sleep(PAUSE_SECONDS)

@@ -132,7 +132,7 @@ class KeyFile:
         for name in names:
             key = changed.get(name)
             if key is None:
-                raise KeyNotFound(name)
+                raise KeyNotFound(f"there is no key {name}")
             number = max(key.versions) + 1
             changed[name] = replace(key, versions={**key.versions, number: os.urandom(KEY_BYTES)}, current=number)
         return replace(self, keys=changed)

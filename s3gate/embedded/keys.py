@@ -48,6 +48,8 @@ def keep(path: Path, make: Callable[[], str]) -> str:
         return path.read_text("ascii").strip()
     except FileNotFoundError:
         pass
+    except UnicodeDecodeError:
+        raise KeyFileError(f"{path} holds no text; is it another file?") from None
     text = make()
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)

@@ -35,6 +35,10 @@ class Part:
     launch: Callable[[], subprocess.Popen[bytes]]
     stage: int
     stop_signal: int = signal.SIGTERM
+    log: str = ""
+    hopeless: frozenset[int] = frozenset()
+    """Exit statuses by which it says that starting it again will not help."""
+    is_hopeless: bool = False
     child: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     quick_deaths: int = 0
@@ -106,6 +110,7 @@ class Supervisor:
             if part.running():
                 continue
             if part.child is not None:
+                part.is_hopeless = part.child.returncode in part.hopeless
                 self._note_failure(part, now, describe_status(part.child.returncode))
             if part.due_at <= now:
                 self._restart(part, now)
@@ -118,7 +123,8 @@ class Supervisor:
         part.quick_deaths = 0 if lived >= STEADY_SECONDS else part.quick_deaths + 1
         delay = RESTART_PAUSES_SECONDS[max(0, min(part.quick_deaths, len(RESTART_PAUSES_SECONDS)) - 1)]
         when = f"again in {delay:g} s" if delay else "again now"
-        self.say(f"{part.name} ended ({reason}); starting it {when}")
+        log = f"; its log is {part.log}" if part.log else ""
+        self.say(f"{part.name} ended ({reason}); starting it {when}{log}")
         part.child = None
         part.due_at = now + delay
 

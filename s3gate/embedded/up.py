@@ -35,7 +35,10 @@ LEAST_NODES = 6
 BACKLOG = 1024
 READY_PAUSE_SECONDS = 0.02
 HOPELESS_DEATHS = 5
+HOPELESS_STATUSES = {"s3gate": frozenset({2}), "chunkd": frozenset({2, 3, 4})}
+"""By which our own programs say that only an operator can help."""
 LOG_KEPT_BYTES = 16 << 20
+LOG_SHOWN_LINES = 15
 STAGE_GATES, STAGE_KEEPERS = 1, 2
 
 
@@ -65,6 +68,8 @@ def up(
     settings = Settings.read(environ)
     if options.nodes is not None and options.nodes < LEAST_NODES:
         raise UpError(f"--nodes {options.nodes}: a layout of six shards needs at least {LEAST_NODES} nodes")
+    if options.gates is not None and options.gates < 1:
+        raise UpError(f"--gates {options.gates}: at least one is needed")
     data_dir = options.data_dir.resolve()
     with ExitStack() as stack:
         stack.enter_context(locked(data_dir))
@@ -161,8 +166,8 @@ class Store:
         while not condition():
             self.supervisor.tend()
             for part in self.supervisor.parts:
-                if part.quick_deaths >= HOPELESS_DEATHS:
-                    raise UpError(f"{part.name} does not start:\n{self._log_tail(part.name)}")
+                if part.is_hopeless or part.quick_deaths >= HOPELESS_DEATHS:
+                    raise UpError(f"{part.name} does not start; {part.log} ends:\n{_tail(Path(part.log))}")
             self.supervisor.pause(pause_seconds)
 
     def _ready(self) -> bool:
@@ -190,13 +195,16 @@ class Store:
         return f"http://{reachable(self.internal)}"
 
     def _node_count(self) -> int:
-        """As many as asked for, and never fewer than the directory has: each of them keeps shards."""
+        """As many as asked for, and up to the last that the directory has: each of them keeps shards."""
         (self.data_dir / "nodes").mkdir(mode=0o700, exist_ok=True)
-        found = sum(1 for entry in (self.data_dir / "nodes").iterdir() if entry.name.isdigit())
+        found = {int(entry.name) for entry in (self.data_dir / "nodes").iterdir() if entry.name.isdigit()}
+        last = max(found, default=0)
         wanted = self.options.nodes or LEAST_NODES
-        if self.options.nodes is not None and found > wanted:
-            self.supervisor.say(f"{found} nodes keep shards in this directory: starting all of them")
-        return max(found, wanted)
+        for number in sorted(set(range(1, last + 1)) - found):
+            self.supervisor.say(f"node-{number} has no directory any more: it starts empty, what it kept is missing")
+        if self.options.nodes is not None and last > wanted:
+            self.supervisor.say(f"{last} nodes keep shards in this directory: starting all of them")
+        return max(last, wanted)
 
     def _make_postgres(self) -> Postgres:
         return Postgres(self.data_dir / "postgres", self.sockets, given=self.options.postgres_bin)
@@ -205,8 +213,9 @@ class Store:
         if not postgres.data.exists():
             self.supervisor.say("making the database")
         postgres.initialise()
-        log = self._log("postgres")
-        self.supervisor.start(Part("postgres", lambda: postgres.start(log), STAGE_KEEPERS, children.FAST_SHUTDOWN))
+        path, log = self._log("postgres")
+        part = Part("postgres", lambda: postgres.start(log), STAGE_KEEPERS, children.FAST_SHUTDOWN, str(path))
+        self.supervisor.start(part)
         self._await(postgres.answers, CONNECT_PAUSE_SECONDS)
         self.cluster = replace(self.cluster, database_url=postgres.dsn())
 
@@ -253,25 +262,23 @@ class Store:
     ) -> None:
         command = parts.python(module, *arguments)
         environ = parts.environment(self.environ, own)
-        log = self._log(name)
+        path, log = self._log(name)
         self.supervisor.start(
             Part(
                 name,
                 lambda: children.start(command, environ=environ, log=log, descriptors=descriptors or ()),
                 stage,
+                log=str(path),
+                hopeless=HOPELESS_STATUSES[module],
             )
         )
 
-    def _log(self, name: str) -> int:
+    def _log(self, name: str) -> tuple[Path, int]:
         """An open log for a child. It stays open, because the child may be started again."""
         path = self.data_dir / "logs" / f"{name}.log"
         if path.exists() and path.stat().st_size > LOG_KEPT_BYTES:
             path.replace(path.with_suffix(".log.1"))
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-
-    def _log_tail(self, name: str) -> str:
-        text = (self.data_dir / "logs" / f"{name}.log").read_text("utf-8", "replace")
-        return "\n".join(text.splitlines()[-15:])
+        return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     def close(self) -> None:
         """What a running store shows of itself goes; what it keeps stays."""
@@ -280,6 +287,10 @@ class Store:
         for path in filter(None, (store_file(self.data_dir), self.options.ready_file)):
             path.unlink(missing_ok=True)
         shutil.rmtree(self.sockets, ignore_errors=True)
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text("utf-8", "replace").splitlines()[-LOG_SHOWN_LINES:])
 
 
 def listen(address: Address) -> socket.socket:
@@ -311,7 +322,7 @@ def reachable(sock: socket.socket) -> Address:
     return Address({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)
 
 
-EXPECTED_ERRORS = (UpError, PostgresError, SettingsError, keys.KeyFileError, RunningError)
+EXPECTED_ERRORS = (UpError, PostgresError, SettingsError, keys.KeyFileError, RunningError, OSError)
 
 
 def complain(error: Exception) -> int:

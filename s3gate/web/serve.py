@@ -13,6 +13,8 @@ import contextlib
 import json
 import logging
 import signal
+import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -33,7 +35,7 @@ from s3gate.iam_api.jwks import ProviderKeys, fetch
 from s3gate.identity.identities import Identities
 from s3gate.identity.naming import MAIN_ACCOUNT_ID
 from s3gate.s3.credentials import Credential
-from s3gate.settings import SettingsError
+from s3gate.settings import Address, SettingsError
 from s3gate.store.budget import Budget
 from s3gate.store.limits import SMALL_BYTES, SMALL_SHARE, StoreLimits
 from s3gate.store.store import Store
@@ -74,6 +76,7 @@ def run(settings: Settings) -> None:
 async def serve(settings: Settings, stop: asyncio.Event | None = None) -> None:
     """Serves until `stop` is set, or a signal sets it."""
     stop = _stopped_by_signals() if stop is None else stop
+    _check_certificate(settings)
     tune_allocator()
     key = wire.ClusterKey.parse(settings.cluster_key_text())
     async with contextlib.AsyncExitStack() as stack:
@@ -163,8 +166,8 @@ async def _serve_ports(
     settings: Settings, app: Application, internal: Internal, waited_seconds: Callable[[], float], stop: asyncio.Event
 ) -> None:
     limits = Limits()
-    public = listening_socket(settings.listen, settings.listen_fd)
-    private = listening_socket(settings.internal_listen, settings.internal_fd)
+    public = _listen("S3GATE_LISTEN", settings.listen, settings.listen_fd)
+    private = _listen("S3GATE_INTERNAL_LISTEN", settings.internal_listen, settings.internal_fd)
     outside = make_server(app, limits, settings.tls_cert, settings.tls_key, waited_seconds=waited_seconds)
     servers = [outside, make_server(internal, limits)]
     serving = [
@@ -180,6 +183,29 @@ async def _serve_ports(
     await asyncio.wait([waiting, *serving], return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     await _stop(servers, serving)
+
+
+def _listen(variable: str, address: Address, inherited: int | None) -> socket.socket:
+    try:
+        return listening_socket(address, inherited)
+    except OSError as error:
+        raise SettingsError(f"{variable}: cannot listen on {address}: {error.strerror or error}") from None
+
+
+def _check_certificate(settings: Settings) -> None:
+    """Whether it can be served: said before anything is opened, and in words."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        return
+    try:
+        for path in (settings.tls_cert, settings.tls_key):
+            path.read_bytes()  # the library's own error names no file
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")  # or it would ask the terminal
+    except ssl.SSLError as error:
+        what = f"{settings.tls_cert} and {settings.tls_key} are no certificate (PEM) and its key without a passphrase"
+        raise SettingsError(f"S3GATE_TLS_CERT, S3GATE_TLS_KEY: {what}: {error.reason}") from None
+    except OSError as error:
+        raise SettingsError(f"S3GATE_TLS_CERT, S3GATE_TLS_KEY: {error}") from None
 
 
 def _announce(scheme: str, public: tuple[str, int], private: tuple[str, int]) -> None:

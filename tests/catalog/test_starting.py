@@ -31,11 +31,11 @@ async def test_it_waits_until_postgres_answers() -> None:
 
 async def test_it_gives_up_in_time_and_when_it_is_stopped() -> None:
     stop = asyncio.Event()
-    with pytest.raises(psycopg.OperationalError):
+    with pytest.raises(Unavailable, match="down"):
         await when_up(answers(psycopg.OperationalError("down")), stop, 0.0)
     waiting = asyncio.ensure_future(when_up(answers(psycopg.OperationalError("down")), stop))
     stop.set()
-    with pytest.raises(psycopg.OperationalError):
+    with pytest.raises(Unavailable, match="down"):
         await waiting
 
 

@@ -20,6 +20,7 @@ import pytest
 from awscrt.checksums import crc32c
 
 from chunkd import wire
+from chunkd.settings import Settings
 
 KEY = wire.ClusterKey(b"c" * 16, b"s" * 32)
 
@@ -320,3 +321,35 @@ def test_a_read_only_node_joins_again_and_again_and_after_it_was_cleared(runner:
     assert node.ask("PUT", path(2), b"hello")[0] == 201
     node.stop()
     assert runner.serve(*join).wait_ready().ready["incarnation"] == gate.known
+
+
+@pytest.mark.parametrize(
+    ("advertised", "address"),
+    [
+        ("", "127.0.0.1:9100"),
+        ("node-1", "node-1:9100"),
+        ("node-1:80", "node-1:80"),
+        ("fd00::1", "[fd00::1]:9100"),
+        ("[fd00::1]", "[fd00::1]:9100"),
+        ("[fd00::1]:80", "[fd00::1]:80"),
+    ],
+)
+def test_what_gates_are_told_to_call(tmp_path: Path, advertised: str, address: str) -> None:
+    given = {"data_dir": str(tmp_path), "cluster_key": KEY.format(), "advertise": advertised}
+    assert Settings.read(given, {}).advertised(9100) == address
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--socket", "/nonexistent/socket"], "--socket (CHUNKD_SOCKET) is '/nonexistent/socket': No such file"),
+        (["--trash-seconds", "soon"], "expected seconds, more than zero"),
+        (["--die-with-parent", "mine"], "expected a process id"),
+    ],
+)
+def test_settings_that_cannot_work(runner: Runner, arguments: list[str], message: str) -> None:
+    runner.init()
+    node = runner.serve(*arguments)
+    assert node.process.wait(20) == 2
+    assert node.process.stderr is not None
+    assert message in node.process.stderr.read()

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import stat
 import subprocess
@@ -101,6 +102,7 @@ def test_a_dead_child_is_running_again_at_once(home: Path) -> None:
         assert len(after) == len(before) and not set(victims) & set(after)
         for name in ("postgres", "node-1", "gate-1", "worker"):
             assert f"{name} ended (killed by SIGKILL)" in up.text
+            assert f"its log is {home}/data/logs/{name}.log" in up.text
 
 
 def test_a_second_up_is_refused(home: Path) -> None:
@@ -154,6 +156,10 @@ def test_a_node_more_on_an_existing_directory(home: Path) -> None:
     with running(data_dir, "--nodes", "6") as up:
         assert up.ready["nodes"] == 7
         assert "7 nodes keep shards in this directory" in up.text
+    shutil.rmtree(data_dir / "nodes" / "3")
+    with running(data_dir) as up:
+        assert up.ready["nodes"] == 7, "the seventh keeps shards, too"
+        assert "node-3 has no directory any more: it starts empty, what it kept is missing" in up.text
 
 
 def test_a_node_more_while_it_runs(home: Path) -> None:
@@ -217,6 +223,7 @@ def test_secrets_and_sockets_are_for_the_owner_only(home: Path) -> None:
     ("arguments", "message"),
     [
         (["--nodes", "5"], "at least 6"),
+        (["--gates", "0"], "at least one"),
         (["--layout", "4+2"], "not built yet"),
         (["--listen", "nonsense"], "S3GATE_LISTEN"),
         (["--tls-cert", "/nonexistent"], "S3GATE_TLS_KEY"),
@@ -230,6 +237,32 @@ def test_what_cannot_work_is_said_before_anything_starts(home: Path, arguments: 
     assert result.returncode in (1, 2)
     assert message in result.stderr and "Traceback" not in result.stderr
     assert processes_with(str(home / "data")) == []
+
+
+def test_what_only_an_operator_can_mend_is_said_at_once(home: Path) -> None:
+    (home / "data").mkdir()
+    (home / "data" / "kms.json").write_text("{}")
+    result = subprocess.run(
+        command(home / "data"), env=environment(), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert result.returncode == 1
+    assert f"gate-1 does not start; {home}/data/logs/gate-1.log ends:\n" in result.stderr
+    assert result.stderr.count("S3GATE_KMS_KEYS_FILE") == 1, "it was tried again"
+    assert processes_with(str(home / "data")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [("root.key", b"\xff", "holds no text"), ("nodes", b"", "File exists"), ("logs", b"", "File exists")],
+)
+def test_a_directory_with_something_else_in_it(home: Path, name: str, content: bytes, message: str) -> None:
+    (home / "data").mkdir()
+    (home / "data" / name).write_bytes(content)
+    result = subprocess.run(
+        command(home / "data"), env=environment(), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert result.returncode == 1
+    assert message in result.stderr and "Traceback" not in result.stderr
 
 
 def readable_python() -> str | None:
