@@ -28,10 +28,9 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 import pytest
 
 from s3gate.crypto.keyfile import KeyFile
-from s3gate.embedded import children, parts
+from s3gate.embedded import children, parts, readiness
 from s3gate.embedded.keys import RootKeys, keep, new_cluster_key
 from s3gate.embedded.postgres import Postgres, socket_directory
-from s3gate.embedded.readiness import is_ready
 from tests.fix_postgres import SCHEMA, DatabaseServer, scratch_directory
 from tests.fix_process import Process, free_port
 from tests.fix_tls import Certificate, make_certificate
@@ -189,7 +188,7 @@ class Store:
         """Until every gate that runs would take a PUT."""
         deadline = time.monotonic() + seconds
         for gate in self.gates:
-            while gate.running and not is_ready(("127.0.0.1", gate.port), tls=self.certificate is not None):
+            while gate.running and not is_ready(gate.port, tls=self.certificate is not None):
                 assert time.monotonic() < deadline, f"{gate.name} is not ready\n{self.log_tails()}"
                 time.sleep(0.02)
             assert gate.running, f"{gate.name} ended\n{self.log_tails()}"
@@ -271,6 +270,12 @@ making_clients = threading.Lock()
 
 
 @cache
+def is_ready(port: int, *, tls: bool = False) -> bool:
+    """Whether the gate there would take a PUT now."""
+    found = readiness.ask(("127.0.0.1", port), tls=tls)
+    return found is not None and found.ready
+
+
 def boto3_session() -> Any:
     """One for all: it keeps the model of S3, which takes a while to read."""
     import boto3

@@ -18,15 +18,15 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from s3gate.crypto.keyfile import KeyFile
-from s3gate.embedded import children, keys, parts
+from s3gate.embedded import children, keys, parts, readiness
 from s3gate.embedded.postgres import CONNECT_PAUSE_SECONDS, Postgres, PostgresError, socket_directory
-from s3gate.embedded.readiness import is_ready
 from s3gate.embedded.running import Running, RunningError, store_file, write_secret
 from s3gate.embedded.supervisor import Part, Stopping, Supervisor
 from s3gate.settings import PREFIX, Address, Settings, SettingsError
@@ -39,6 +39,7 @@ HOPELESS_STATUSES = {"s3gate": frozenset({2}), "chunkd": frozenset({2, 3, 4})}
 """By which our own programs say that only an operator can help."""
 LOG_KEPT_BYTES = 16 << 20
 LOG_SHOWN_LINES = 15
+PATIENCE_SECONDS = 10.0
 STAGE_GATES, STAGE_KEEPERS = 1, 2
 
 
@@ -125,6 +126,7 @@ class Store:
         self.environ = environ
         self.data_dir = data_dir
         self.supervisor = supervisor
+        self.patience_ends = time.monotonic() + PATIENCE_SECONDS
         self.sockets = socket_directory(data_dir)
         (data_dir / "logs").mkdir(mode=0o700, exist_ok=True)
         self.root = keys.root_keys(data_dir / "root.key", environ)
@@ -154,7 +156,7 @@ class Store:
             self._start_postgres(postgres)
         for number in range(1, gates + 1):
             self._start_gate(number)
-        self._await(self._ready, READY_PAUSE_SECONDS)
+        self._await(lambda: self._answers(nodes), READY_PAUSE_SECONDS)
         self._make_identities()
         self._start_worker()
         running = self._running(nodes, gates)
@@ -170,8 +172,19 @@ class Store:
                     raise UpError(f"{part.name} does not start; {part.log} ends:\n{_tail(Path(part.log))}")
             self.supervisor.pause(pause_seconds)
 
-    def _ready(self) -> bool:
-        return is_ready(self.listener.getsockname()[:2], tls=self.settings.tls_cert is not None)
+    def _answers(self, nodes: int) -> bool:
+        """Whether it takes requests. Those that write may have to wait, for room or for an operator; deletions need
+        the worker, which is started afterwards."""
+        found = readiness.ask(self.listener.getsockname()[:2], tls=self.settings.tls_cert is not None)
+        state = "the gate does not answer yet" if found is None else str(found)
+        if found is not None and found.answers(nodes):
+            if not found.ready:
+                self.supervisor.say(f"NO WRITES ARE TAKEN NOW: {state}")
+            return True
+        if time.monotonic() > self.patience_ends:
+            self.supervisor.say(f"still waiting: {state}")
+            self.patience_ends = time.monotonic() + PATIENCE_SECONDS
+        return False
 
     def _running(self, nodes: int, gates: int) -> Running:
         scheme = "https" if self.settings.tls_cert is not None else "http"

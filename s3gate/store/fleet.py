@@ -52,6 +52,8 @@ class LocalView:
 
     nodes: int
     nodes_up: int
+    nodes_full: int
+    nodes_read_only: int
     groups: int
     groups_writable: int
 
@@ -180,9 +182,13 @@ class Fleet:
 
     def local_view(self) -> LocalView:
         """Counts, for readiness."""
-        up = self._nodes_within(SUSPECT_SECONDS, self._loop.time())
+        now = self._loop.time()
+        up, oldest = self._nodes_within(SUSPECT_SECONDS, now), SUSPECT_SECONDS - (now - self._updated_at)
+        answering = [node.view for node in self.nodes.values() if not node.failed]
+        states = [view.state for view in answering if view.heartbeat_age_seconds < oldest]
+        full, read_only = states.count("full"), states.count("read-only")
         groups = sum(group.writable for group in self.groups.values())
-        return LocalView(len(self.nodes), len(up), groups, len(self.writable_groups()))
+        return LocalView(len(self.nodes), len(up), full, read_only, groups, len(self.writable_groups()))
 
     # --- loads, as the strategies ask for them --------------------------------------------------------
 

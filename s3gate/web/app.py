@@ -28,6 +28,8 @@ class Readiness:
 
     postgres: bool
     nodes_up: int
+    nodes_full: int
+    nodes_read_only: int
     groups_writable: int
 
     @property
@@ -63,6 +65,8 @@ def own_pages(readiness: Callable[[], Readiness], samples: Callable[[], Iterable
             "ready": now.ready,
             "postgres": now.postgres,
             "nodes_up": now.nodes_up,
+            "nodes_full": now.nodes_full,
+            "nodes_read_only": now.nodes_read_only,
             "groups_writable": now.groups_writable,
         }
         return JSONResponse(found, 200 if now.ready else 503)

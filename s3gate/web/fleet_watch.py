@@ -70,7 +70,8 @@ class FleetWatch:
         """Whether a PUT would be accepted, from what is known: nobody is asked."""
         view = self._store.local_view()
         fresh = monotonic() - self._answered_at < STALE_SECONDS
-        return Readiness(fresh and self._catalog.is_connected, view.nodes_up, view.groups_writable)
+        connected = fresh and self._catalog.is_connected
+        return Readiness(connected, view.nodes_up, view.nodes_full, view.nodes_read_only, view.groups_writable)
 
 
 def _views(nodes: list[NodeRow]) -> list[NodeView]:

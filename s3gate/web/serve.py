@@ -266,7 +266,9 @@ def _samples(gate: Gate, meters: Meters, brakes: Brakes, audit_log: AuditLog | N
             yield Sample("s3gate_catalog_batches_total", "Statements for many requests.", "counter", batches, label)
             yield Sample("s3gate_catalog_batched_total", "Requests in them.", "counter", batched, label)
         yield Sample("s3gate_nodes", "Nodes known.", "gauge", view.nodes)
-        yield Sample("s3gate_nodes_up", "Nodes with a fresh heartbeat.", "gauge", view.nodes_up)
+        yield Sample("s3gate_nodes_up", "Nodes that take writes.", "gauge", view.nodes_up)
+        yield Sample("s3gate_nodes_full", "Nodes without room.", "gauge", view.nodes_full)
+        yield Sample("s3gate_nodes_read_only", "Nodes whose disk failed a sync.", "gauge", view.nodes_read_only)
         yield Sample("s3gate_groups", "Groups that may take writes.", "gauge", view.groups)
         yield Sample("s3gate_groups_writable", "Groups that do now.", "gauge", view.groups_writable)
 

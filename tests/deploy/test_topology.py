@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from s3gate.embedded.readiness import is_ready
 from tests.clients.programs import find_program
 from tests.fix_process import free_port
-from tests.fix_store import MakeStore, Store
+from tests.fix_store import MakeStore, Store, is_ready
 
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
@@ -75,7 +74,7 @@ def balancer(topology: Store, tmp_path: Path) -> Iterator[str]:
     process = subprocess.Popen([program, "-db", "-f", str(config)])
     try:
         deadline = time.monotonic() + 10
-        while not is_ready(("127.0.0.1", port), tls=False):
+        while not is_ready(port):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.05)
         yield f"http://127.0.0.1:{port}"

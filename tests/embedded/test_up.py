@@ -186,6 +186,28 @@ def nodes_up(endpoint: str) -> int:
         return int(json.load(answer)["nodes_up"])
 
 
+def test_a_store_without_room_starts_and_says_so(home: Path) -> None:
+    """It can be read, and emptied: the worker runs, which makes room."""
+    with running(home / "data", prefix=["env", "CHUNKD_FREE_FLOOR_BYTES=900TiB"]) as up:
+        deadline = time.monotonic() + 20
+        while b"s3gate_nodes_full 6\n" not in metrics(up.ready["endpoint"]):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        client = up.client()
+        client.create_bucket(Bucket="bucket")
+        with pytest.raises(client.exceptions.ClientError) as refused:
+            client.put_object(Bucket="bucket", Key="key", Body=b"x" * 1000)
+        assert "have no room left" in str(refused.value)
+        assert any("s3gate work" in text for text in up.children().values())
+
+
+def metrics(endpoint: str) -> bytes:
+    """The page of a gate."""
+    with urllib.request.urlopen(f"{endpoint}/-/metrics", timeout=5) as answer:
+        page: bytes = answer.read()
+    return page
+
+
 def test_an_administrator_looks_at_a_running_store(home: Path) -> None:
     data_dir = home / "data"
     admin = [sys.executable, "-m", "s3gate", "admin", "--data-dir", str(data_dir)]

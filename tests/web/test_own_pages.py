@@ -33,7 +33,7 @@ async def s3(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def test_own_pages_are_beside_s3(listen: Any) -> None:
-    states = [Readiness(True, 6, 1)]
+    states = [Readiness(True, 6, 0, 0, 1)]
     app = make_app(s3, lambda: states[-1], lambda: [Sample("x", "X.", "gauge", 1)])
     async with listen(app) as listener:
         wire = await listener.connect()
@@ -47,7 +47,7 @@ async def test_own_pages_are_beside_s3(listen: Any) -> None:
         for path in ("/-/live", "/-/health/live", "/-/ready", "/-/health/ready", "/-/metrics"):
             assert (await ask(path))[0] == 200
         assert (await ask("/-/other"))[0] == 404
-        for unready in (Readiness(False, 6, 1), Readiness(True, 5, 0)):
+        for unready in (Readiness(False, 6, 0, 0, 1), Readiness(True, 5, 1, 0, 0)):
             states.append(unready)
             assert (await ask("/-/ready"))[0] == 503
         assert (await ask("/-/live"))[0] == 200
