@@ -13,6 +13,7 @@ It parses, chooses and reports; what is done is done elsewhere.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import time
@@ -68,6 +69,7 @@ def serve(given: argparse.Namespace) -> int:
     settings = Settings.read(vars(given), os.environ)
     if settings.die_with_parent:
         process.die_with_parent(settings.die_with_parent)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     process.tune()
     uvloop.run(_serve(settings))
     return 0

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import random
-import sys
 from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 from awscrt.checksums import crc32c
 
 from chunkd import wire
+
+log = logging.getLogger("chunkd")
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 3.0
@@ -98,7 +100,7 @@ class Membership:
         while True:
             status, answer = await self._ask_until_answered(wire.HEARTBEAT_PATH, self._heartbeat, json.loads)
             if status == 409:
-                print(f"chunkd: joining again: {_reason(answer)}", file=sys.stderr)
+                log.warning("joining again: %s", _reason(answer))
                 await self.join()
             await asyncio.sleep(wire.HEARTBEAT_SECONDS * random.uniform(0.9, 1.1))
 
@@ -126,7 +128,7 @@ class Membership:
             except Unreachable as error:
                 if self._now() - said > SAID_AGAIN_SECONDS:
                     said = self._now()
-                    print(f"chunkd: {target}: {error}; trying again", file=sys.stderr)
+                    log.warning("%s: %s; trying again", target, error)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
 

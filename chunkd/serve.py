@@ -9,9 +9,9 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import logging
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from chunkd.server import Server
 from chunkd.settings import Settings, SettingsError
 from chunkd.shards import Shards
 from chunkd.superblock import ALLOWED_IN_NEW, SUPERBLOCK, initialise
+
+log = logging.getLogger("chunkd")
 
 DRAIN_SECONDS = 1.5
 """What requests under way get at the end; the engine needs the rest of the three seconds."""
@@ -152,7 +154,7 @@ class Daemon:
                 await self._shards.run_background()
                 return
             except Exception as error:
-                print(f"chunkd: background work: {type(error).__name__}: {error}", file=sys.stderr)
+                log.error("background work: %s: %s", type(error).__name__, error)
             await asyncio.sleep(BACKGROUND_PAUSE_SECONDS)
 
 

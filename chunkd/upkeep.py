@@ -27,6 +27,7 @@ class Upkeep:
         self.purger = Purger(core)
         self.compactor = Compactor(core)
         self.scrubber = Scrubber(core)
+        self._was_full = False
 
     async def run(self) -> None:
         """For ever; an error that is not the disk's end is logged and the work tried again later."""
@@ -47,6 +48,7 @@ class Upkeep:
         core = self._core
         core.wake.clear()
         core.measure_space()
+        self._say_whether_full()
         if core.read_only is not None:
             return await self.scrubber.step()
         if not core.full and core.writer.needs_fill(core.limits.fill_bytes):
@@ -61,3 +63,11 @@ class Upkeep:
             return True
         await self.scrubber.step()
         return False
+
+    def _say_whether_full(self) -> None:
+        core = self._core
+        if core.full != self._was_full:
+            self._was_full = core.full
+            state = "full, and takes no writes" if core.full else "no longer full"
+            free, floor = core.space.free_bytes, core.limits.free_floor_bytes
+            log.warning("%s is %s: %d bytes are free, the floor is %d", core.directory, state, free, floor)

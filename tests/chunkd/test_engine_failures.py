@@ -268,6 +268,19 @@ async def test_below_the_floor_it_is_full(store: Path) -> None:
         assert shards.usage().state == "ok"
 
 
+async def test_the_log_says_once_that_there_is_no_room(store: Path, caplog: pytest.LogCaptureFixture) -> None:
+    disk = FaultyDisk()
+    async with opened(store, disk=disk, free_floor_bytes=1_000_000) as shards:
+        for free in (999_999, 999_998, 10_000_000, 10_000_000):
+            disk.free = free
+            await shards._upkeep.unit()
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        f"{store} is full, and takes no writes: 999999 bytes are free, the floor is 1000000",
+        f"{store} is no longer full: 10000000 bytes are free, the floor is 1000000",
+    ]
+
+
 async def test_a_full_disk_fails_the_write_and_nothing_else(store: Path) -> None:
     disk = FaultyDisk()
     async with opened(store, disk=disk, pack_bytes=1 << 20) as shards:
