@@ -146,7 +146,7 @@ class Membership:
                 reasons.append(f"{url} answered {status} ({_reason(answer)})")
             except (OSError, TimeoutError, ValueError, EOFError, RuntimeError) as error:
                 # (A RuntimeError says that the connection is closed already: the gate is about to end.)
-                reasons.append(f"{url}: {error or type(error).__name__}")
+                reasons.append(f"{url}: {str(error) or type(error).__name__}")
             self._urls.append(self._urls.pop(0))
         raise Unreachable("; ".join(reasons))
 

@@ -242,6 +242,16 @@ def test_every_setting_is_documented() -> None:
     assert not [name for name in names if f"`{name}`" not in readme]
 
 
+def test_every_metric_is_documented() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    gate = {
+        text for path in module_paths().values() for text in strings(path) if re.fullmatch(r"s3gate(_[a-z]+)+", text)
+    }
+    node = re.findall(r'(?:_title\(|    \()"([a-z_]+)"', module_paths()["chunkd.metrics"].read_text("utf-8"))
+    assert len(gate) > 15 and len(node) > 10
+    assert not [name for name in [*gate, *(f"chunkd_{name}" for name in node)] if not re.search(rf"`{name}[`{{]", page)]
+
+
 def test_no_two_test_files_have_one_name() -> None:
     names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
     assert not [name for name, count in names.items() if count > 1]

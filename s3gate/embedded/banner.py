@@ -42,7 +42,7 @@ def aws_line(running: Running) -> str:
     return (
         f"AWS_ACCESS_KEY_ID={running.access_key} "
         f"AWS_SECRET_ACCESS_KEY={shlex.quote(running.secret_key)} "
-        f"AWS_DEFAULT_REGION={running.region} aws --endpoint-url {running.endpoint} s3 ls"
+        f"AWS_DEFAULT_REGION={running.region} aws --endpoint-url {shlex.quote(running.endpoint)} s3 ls"
     )
 
 
@@ -66,9 +66,9 @@ def rclone_line(running: Running) -> str:
 def s3cmd_line(running: Running) -> str:
     """List the buckets with s3cmd; a host-bucket without a pattern means path style."""
     url = urlsplit(running.endpoint)
-    tls = "--ssl" if url.scheme == "https" else "--no-ssl"
+    host, tls = shlex.quote(url.netloc), "--ssl" if url.scheme == "https" else "--no-ssl"
     return (
-        f"s3cmd --host={url.netloc} --host-bucket={url.netloc} {tls} --region={running.region} "
+        f"s3cmd --host={host} --host-bucket={host} {tls} --region={running.region} "
         f"--access_key={running.access_key} --secret_key={shlex.quote(running.secret_key)} ls"
     )
 

@@ -233,7 +233,8 @@ class Door:
 
     def _finish(self, visit: Visit, scope: Any, seconds: float) -> None:
         bytes_in = 0 if visit.body is None else visit.body.received
-        self._meters.count(visit.operation, visit.status, seconds, bytes_in, visit.bytes_out)
+        bytes_out = 0 if scope["method"] == "HEAD" else visit.bytes_out  # whose body is made and never sent
+        self._meters.count(visit.operation, visit.status, seconds, bytes_in, bytes_out)
         if self._audit_log is not None:
             self._audit_log.note(visit, scope)
         if self._access_log is None:
@@ -253,7 +254,7 @@ class Door:
                 visit.status,
                 visit.error,
                 bytes_in,
-                visit.bytes_out,
+                bytes_out,
                 seconds,
                 agent,
             )

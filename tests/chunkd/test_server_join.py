@@ -164,6 +164,19 @@ async def test_a_clone_and_a_rolled_back_disk_are_refused(rig: Rig) -> None:
         await rig.member(clone).join()
 
 
+async def test_a_gate_that_is_silent_is_named_with_a_reason(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def silent(*_: object) -> tuple[int, bytes]:
+        raise TimeoutError
+
+    monkeypatch.setattr(join, "post", silent)
+    joining = asyncio.create_task(rig.member(urls=("http://gate:9001",)).join())
+    await asyncio.sleep(0.05)
+    joining.cancel()
+    assert "http://gate:9001: TimeoutError; trying again" in caplog.text
+
+
 @pytest.mark.usefixtures("capfd")
 async def test_it_outlasts_dead_gates_errors_and_nonsense(rig: Rig) -> None:
     rig.gate.broken = [

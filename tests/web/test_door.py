@@ -321,6 +321,8 @@ async def test_counters_and_log(listen: Any, door: Door, meters: Meters, access_
         await wire.ask(signed("PUT", "/bucket/k?x-id=PutObject", b"hello", **{"user-agent": "test/1"}))
         await wire.ask(signed("GET", "/bucket/missing"))
         await wire.ask(b"GET /b/k?X-Amz-Signature=s3cr3t HTTP/1.1\r\nhost: h\r\n\r\n")
+        await wire.say(signed("HEAD", "/bucket/missing"))
+        await wire.reply(head_only=True)
     put = meters.operations["PutObject"]
     assert (put.by_class[2], put.bytes_in, meters.operations["GetObject"].by_class[4]) == (1, 5, 1)
     assert meters.inflight == 0
@@ -329,7 +331,9 @@ async def test_counters_and_log(listen: Any, door: Door, meters: Meters, access_
         ("PutObject", 200, ""),
         ("GetObject", 404, "NoSuchKey"),
         ("none", 400, "AuthorizationQueryParametersError"),
+        ("HeadObject", 404, "NoSuchKey"),
     ]
+    assert (entries[3].bytes_out, meters.operations["HeadObject"].bytes_out) == (0, 0) and entries[1].bytes_out > 0
     assert (entries[0].access_key, entries[0].path, entries[0].bytes_in) == (ACCESS_KEY, b"/bucket/k", 5)
     assert entries[0].user_agent == b"test/1"
     assert "s3cr3t" not in repr(entries)
