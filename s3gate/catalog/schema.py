@@ -37,7 +37,8 @@ def apply(dsn: str) -> None:
             if not _is_applied(connection):
                 raise
         except psycopg.errors.InsufficientPrivilege as error:
-            raise WrongDatabase(f"the tables cannot be made, the user should own the database: {error}") from error
+            reason = error.diag.message_primary
+            raise WrongDatabase(f"the tables cannot be made, the user should own the database: {reason}") from error
 
 
 def adopt(dsn: str, cluster_id: bytes) -> None:

@@ -55,6 +55,8 @@ class FleetWatch:
         while True:
             try:
                 await self.refresh()
+                if silent:
+                    log.warning("the fleet is read again")
                 silent = False
             except Exception as error:
                 if not silent:
