@@ -1,8 +1,9 @@
 """Group commit: while one batch is being written and synced, the next one gathers.
 
-The event loop hands in orders, one thread writes batches, and one call back into the loop settles a whole
-batch. A lone order goes in the turn of the loop in which it came, with what came beside it. Knows neither the index
-nor what the records mean.
+The event loop hands in orders, and a whole batch is settled at once. A lone order goes in the turn of the loop in
+which it came, with what came beside it. A thread writes the batches, or the loop itself while the disk is quick: a sync
+of a small batch then takes about as long as waking a thread and being woken by it. What arrives meanwhile would have to
+wait for that sync anyway. Knows neither the index nor what the records mean.
 """
 
 from __future__ import annotations
@@ -17,6 +18,13 @@ from dataclasses import dataclass
 
 from chunkd.errors import StoreError, StoreFull, StoreReadOnly
 from chunkd.packs import Draft, PackWriter, is_full
+
+INLINE_BYTES = 128 * 1024
+"""Larger batches are the thread's: copying them would keep the loop."""
+INLINE_SECONDS = 0.001
+"""A disk that was slower than this of late is the thread's to wait for: the loop has reads to answer."""
+USUAL_BATCHES = 8
+"""Over about so many batches the usual time is taken."""
 
 
 class Order:
@@ -70,6 +78,7 @@ class Committer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle: asyncio.Future[None] | None = None
         self._stopped: str | None = None
+        self._usual_seconds = USUAL_BATCHES * INLINE_SECONDS  # of a batch, the latest ones weighing most
         self.busy = False
         self.queued_bytes = 0
         self.queued = 0
@@ -106,7 +115,7 @@ class Committer:
         return self._loop
 
     def _send(self) -> None:
-        """Give the gathered orders, as many as a batch takes, to the thread."""
+        """Write the gathered orders, as many as a batch takes, or have the thread do it."""
         orders: list[Order] = []
         drafts: list[Draft] = []
         size = 0
@@ -117,24 +126,34 @@ class Committer:
             drafts.extend(order.drafts)
             size += order.size
         self._batch += 1
-        self._to_thread.put(Batch(self._batch, orders, drafts, size))
+        batch = Batch(self._batch, orders, drafts, size)
+        if waiting or size > INLINE_BYTES or self._usual_seconds > INLINE_SECONDS or not self._writer.has_zeros(size):
+            self._to_thread.put(batch)
+        else:
+            self._done(batch, self._write(batch))
 
     def _run(self) -> None:
-        """The thread. An error belongs to its batch; what follows is decided in the loop."""
+        """The thread."""
         assert self._loop is not None
         while (batch := self._to_thread.get()) is not None:
-            error: BaseException | None = None
-            begun = time.perf_counter()  # how long the disk took; not a time of day (law 13)
-            try:
-                batch.pack, batch.offsets = self._writer.append(batch.number, batch.drafts)
-            except BaseException as caught:
-                error = caught
-            batch.seconds = time.perf_counter() - begun
+            error = self._write(batch)
             self._loop.call_soon_threadsafe(self._done, batch, error)
-            del batch
+            del batch, error
+
+    def _write(self, batch: Batch) -> BaseException | None:
+        """An error belongs to its batch; what follows from it is decided in the loop."""
+        error: BaseException | None = None
+        begun = time.perf_counter()  # how long the disk took; not a time of day (law 13)
+        try:
+            batch.pack, batch.offsets = self._writer.append(batch.number, batch.drafts)
+        except BaseException as caught:
+            error = caught
+        batch.seconds = time.perf_counter() - begun
+        return error
 
     def _done(self, batch: Batch, error: BaseException | None) -> None:
         answer: StoreError | None = None
+        self._usual_seconds += (batch.seconds - self._usual_seconds) / USUAL_BATCHES
         if error is None:
             error = self._apply(batch)
         elif is_full(error):

@@ -1,6 +1,6 @@
 """The pack that is written to: appending batches, filling with zeros ahead, going on to the next pack.
 
-`append` runs in the committer's thread, `fill` in a background thread; a lock keeps zeros and records apart. A
+`append` runs wherever the committer wants it, `fill` in a background thread; a lock keeps zeros and records apart. A
 batch lies in one pack. Knows neither the index nor who waits for what.
 """
 
@@ -100,6 +100,11 @@ class PackWriter:
         self._disk.fdatasync(pack.fd)
         self._usual_bytes += (total - self._usual_bytes) / USUAL_BATCHES
         return pack.number, offsets
+
+    def has_zeros(self, size: int) -> bool:
+        """Whether a batch of this size goes into zeros that are there: no pack to open, no journal to commit."""
+        pack = self._pack
+        return pack is not None and pack.tail + size <= pack.size
 
     def _open_first(self) -> OpenPack:
         number, tail = self._start
