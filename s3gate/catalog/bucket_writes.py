@@ -58,6 +58,7 @@ class Write:
         "is_plain",
         "key",
         "stored",
+        "tried",
         "version_id",
     )
 
@@ -72,6 +73,8 @@ class Write:
         self.if_match = encode_if_match(condition)
         self.version_id = version_id
         """Fresh: the id of a version that has one, and what a delete marker has for its content's."""
+        self.tried = False
+        """Whether it was sent as a new key before: if it did not come back from that, the key may be there."""
         self.is_plain = (
             bucket.versioning == NEVER
             and (stored is None or stored.traits == PLAIN)

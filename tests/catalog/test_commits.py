@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from s3gate.catalog import pool
+from s3gate.catalog.bucket_writes import Write
 from s3gate.catalog.catalog import Catalog
-from s3gate.catalog.connection import is_retryable
+from s3gate.catalog.commits import USUAL_PUTS
+from s3gate.catalog.connection import Statement, is_retryable
 from s3gate.catalog.errors import (
     BucketChanged,
     BucketMissing,
@@ -101,6 +103,55 @@ async def test_conditions(catalog: Catalog, what: str) -> None:
             assert etag == "mine"
         else:
             assert isinstance(answer, refusal) and etag is None
+
+
+@pytest.fixture
+def sent(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the statements of the batches that `catalog` commits."""
+    names: list[str] = []
+    choose = catalog._commits.statement
+
+    def noted(items: Sequence[Write]) -> Statement:
+        statement = choose(items)
+        names.append(statement.name.decode())
+        return statement
+
+    monkeypatch.setattr(catalog._commits, "statement", noted)
+    return names
+
+
+async def test_a_key_that_is_there_is_replaced_after_its_batch_took_it_for_a_new_one(
+    catalog: Catalog, sent: list[str], look: Look
+) -> None:
+    old, new, fresh = stored(catalog), stored(catalog), stored(catalog)
+    assert (await put(catalog, "box", b"b", old, NO_CONDITION)).version == 1
+    answers = await asyncio.gather(
+        put(catalog, "box", b"a", fresh, NO_CONDITION), put(catalog, "box", b"b", new, NO_CONDITION)
+    )
+    assert [answer.version for answer in answers] == [1, 2]
+    assert sent == ["object_create", "object_create", "object_put"]
+    rows = await look.rows("SELECT key, content_id FROM object ORDER BY key")
+    assert rows == [(b"a", fresh.content_id), (b"b", new.content_id)]
+    assert await look.rows("SELECT content_id FROM garbage") == [(old.content_id,)]
+
+
+async def test_a_key_that_must_be_new_and_is_not_is_refused(catalog: Catalog, sent: list[str], look: Look) -> None:
+    first, second = stored(catalog), stored(catalog)
+    assert (await put(catalog, "box", b"k", first, ABSENT)).version == 1
+    with pytest.raises(ConditionFailed):
+        await put(catalog, "box", b"k", second, ABSENT)
+    assert sent == ["object_create", "object_create", "object_put"]
+    assert await look.rows("SELECT content_id FROM object") == [(first.content_id,)]
+
+
+async def test_who_keeps_replacing_pays_for_one_statement_only(catalog: Catalog, sent: list[str]) -> None:
+    for _ in range(10):
+        await put(catalog, "box", b"k", stored(catalog), NO_CONDITION)
+    assert sent[:3] == ["object_create", "object_create", "object_put"] and set(sent[-5:]) == {"object_put"}
+    sent.clear()
+    for number in range(3 * USUAL_PUTS):
+        await put(catalog, "box", b"%d" % number, stored(catalog), NO_CONDITION)
+    assert (sent[0], sent[-1]) == ("object_put", "object_create")
 
 
 async def test_two_gates_create_one_key_at_once(catalog: Catalog, second: Catalog, look: Look) -> None:

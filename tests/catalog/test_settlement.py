@@ -39,10 +39,19 @@ async def gate(proxy: CuttingProxy, catalog: Catalog, open_catalog: OpenCatalog)
     return gate
 
 
-async def test_a_put_that_was_committed_is_a_success(proxy: CuttingProxy, gate: Catalog, look: Look) -> None:
+@pytest.fixture(params=["object_create", "object_put"])
+def statement(gate: Catalog, request: pytest.FixtureRequest) -> str:
+    """By which the next put of a new key will be committed."""
+    gate._commits._replaced = float(request.param == "object_put")
+    return str(request.param)
+
+
+async def test_a_put_that_was_committed_is_a_success(
+    proxy: CuttingProxy, gate: Catalog, look: Look, statement: str
+) -> None:
     fence = gate._session.fence
     content = stored(gate)
-    proxy.arm("object_put", forward=True)
+    proxy.arm(statement, forward=True)
     committed = await put(gate, "box", b"k", content, NO_CONDITION)
     assert proxy.cut.is_set() and committed.version == 1
     row = (await gate.find_object("box", b"k"))[1]
@@ -52,10 +61,10 @@ async def test_a_put_that_was_committed_is_a_success(proxy: CuttingProxy, gate: 
 
 
 async def test_a_put_that_never_arrived_is_refused_and_its_bytes_are_garbage(
-    proxy: CuttingProxy, gate: Catalog, look: Look
+    proxy: CuttingProxy, gate: Catalog, look: Look, statement: str
 ) -> None:
     content = stored(gate)
-    proxy.arm("object_put", forward=False)
+    proxy.arm(statement, forward=False)
     with pytest.raises(Unavailable):
         await put(gate, "box", b"k", content, NO_CONDITION)
     assert proxy.cut.is_set()
