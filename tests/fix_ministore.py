@@ -117,9 +117,9 @@ class MiniStore:
                         await self.catalog.heartbeat_node(node.heartbeat(node.app.health()))
                 await refresh_fleet(self.shop)
 
-    def next(self, turn: int = 0) -> bytes:
+    def next(self, spread: int = 0) -> bytes:
         """The store's source of ids, whichever session is open."""
-        return self.catalog.ids.next(turn)
+        return self.catalog.ids.next(spread)
 
     async def restart_session(self) -> None:
         """The gate ends in order, and another one starts."""

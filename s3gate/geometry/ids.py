@@ -4,11 +4,15 @@ It knows bytes only: not who wrote an id, nor whether anything is stored under i
 ever (law 3): it begins with its writer's session, so that the shards of a session can be listed by prefix
 (law 4), and goes on with a counter which that session never repeats.
 
-    session (8 bytes, big endian) | counter (7 bytes, big endian) | turn (1 byte)        16 bytes: an id
+    session (8 bytes, big endian) | counter (7 bytes, big endian) | spread (1 byte)      16 bytes: an id
     id of the segment             | slot 0..5 (1 byte)                                   17 bytes: a shard id
+
+The spread is turn + 6 * pieces for a segment that is known to have fewer pieces than slots, and the turn alone for any
+other (older ids are all like that): so whoever deletes it need not ask nodes that never had any of it.
 """
 
 import secrets
+from collections.abc import Sequence
 
 ID_BYTES = 16
 SHARD_ID_BYTES = 17
@@ -22,9 +26,14 @@ def new_session_id() -> int:
     return secrets.randbelow((1 << 63) - 1) + 1
 
 
-def make_id(session_id: int, counter: int, turn: int = 0) -> bytes:
-    """The id that this session gives to its counter's thing, whose first piece lies on slot `turn % 6`."""
-    return (session_id << 64 | counter << 8 | turn).to_bytes(ID_BYTES, "big")
+def make_id(session_id: int, counter: int, spread: int = 0) -> bytes:
+    """The id that this session gives to its counter's thing."""
+    return (session_id << 64 | counter << 8 | spread).to_bytes(ID_BYTES, "big")
+
+
+def spread_of(turn: int, pieces: int) -> int:
+    """The last byte of the id of a segment of so many pieces, the first of which lies on slot `turn`."""
+    return turn + SLOTS * pieces if pieces < SLOTS else turn
 
 
 def session_of(any_id: bytes) -> int:
@@ -39,7 +48,15 @@ def session_prefix(session_id: int) -> bytes:
 
 def turn_of(any_id: bytes) -> int:
     """The rotation of a segment: piece p lies on slot (p + turn) % 6."""
-    return any_id[ID_BYTES - 1]
+    return any_id[ID_BYTES - 1] % SLOTS
+
+
+def slots_of(segment_id: bytes) -> Sequence[int]:
+    """The slots that may hold shards of a segment: all six, unless its id says that it has fewer pieces."""
+    pieces, turn = divmod(segment_id[ID_BYTES - 1], SLOTS)
+    if not 0 < pieces < SLOTS:
+        return range(SLOTS)
+    return [(turn + position) % SLOTS for position in range(pieces)]
 
 
 def shard_id(segment_id: bytes, slot: int) -> bytes:
@@ -69,9 +86,9 @@ class IdSource:
         self._prefix = session_id << 64
         self._counter = 0
 
-    def next(self, turn: int = 0) -> bytes:
+    def next(self, spread: int = 0) -> bytes:
         """An id that was never given out before."""
         self._counter = counter = self._counter + 1
         if counter >= COUNTER_LIMIT:
             raise OverflowError("this session has used up its ids")
-        return (self._prefix | counter << 8 | turn).to_bytes(ID_BYTES, "big")
+        return (self._prefix | counter << 8 | spread).to_bytes(ID_BYTES, "big")

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from awscrt.checksums import crc32c
 
 from s3gate.geometry.extents import Extent, pack, pack_one
-from s3gate.geometry.ids import shard_id
+from s3gate.geometry.ids import shard_id, spread_of
 from s3gate.geometry.placement import Group, Place, Strategy, Want, name_digest
 from s3gate.geometry.stripe import SHARDS, Layout
 from s3gate.store.budget import Block, Budget
@@ -29,7 +29,7 @@ from s3gate.store.segment import Left, Segment
 class Ids(Protocol):
     """Where fresh ids come from."""
 
-    def next(self, turn: int = 0) -> bytes:
+    def next(self, spread: int = 0) -> bytes:
         """An id that was never given out before."""
 
 
@@ -155,7 +155,7 @@ class Writer:
         until = self.until()
         while True:
             place = await self.chooser.choose(want, until, group_id)
-            segment_id = self._ids.next(place.turn)
+            segment_id = self._ids.next(spread_of(place.turn, len(pieces)))
             extent = Extent(segment_id, place.group.group_id)
             left.append((self.layout.layout_id, pack_one(*extent)))
             try:

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 
 from s3gate.geometry.extents import Extent
-from s3gate.geometry.ids import shard_id
+from s3gate.geometry.ids import shard_id, slots_of
 from s3gate.geometry.placement import Group
 from s3gate.store.errors import StoreError
 from s3gate.workers.workshop import Workshop
@@ -25,14 +25,15 @@ class UnknownGroup(Exception):
 
 
 def shards_by_node(extents: Iterable[Extent], groups: Mapping[int, Group]) -> dict[bytes, list[bytes]]:
-    """All six shards of each segment by the node that has them, or would have them: short rows leave some empty."""
+    """The shards of each segment by the node that has them. Where an id does not say how many there are, some of the
+    six may never have been stored, for short rows leave some empty."""
     found: dict[bytes, list[bytes]] = {}
     for segment_id, group_id in extents:
         group = groups.get(group_id)
         if group is None:
             raise UnknownGroup(f"group {group_id}")
-        for slot, node_id in enumerate(group.nodes):
-            found.setdefault(node_id, []).append(shard_id(segment_id, slot))
+        for slot in slots_of(segment_id):
+            found.setdefault(group.nodes[slot], []).append(shard_id(segment_id, slot))
     return found
 
 

@@ -14,6 +14,19 @@ def test_an_id_says_its_session_and_turn() -> None:
     assert shard.startswith(ids.session_prefix(2**62 + 5))
 
 
+@pytest.mark.parametrize("turn", range(6))
+@pytest.mark.parametrize("pieces", range(1, 7))
+def test_an_id_says_of_how_few_pieces_its_segment_is(turn: int, pieces: int) -> None:
+    made = ids.make_id(1, 1, ids.spread_of(turn, pieces))
+    assert ids.turn_of(made) == turn
+    assert sorted(ids.slots_of(made)) == sorted({(turn + position) % 6 for position in range(pieces)})
+
+
+@pytest.mark.parametrize("last", [*range(6), *range(36, 256)])
+def test_an_id_that_says_nothing_may_have_shards_on_all_slots(last: int) -> None:
+    assert sorted(ids.slots_of(ids.make_id(1, 1, last))) == list(range(6))
+
+
 def test_a_source_never_repeats_and_rises() -> None:
     source = ids.IdSource(ids.new_session_id())
     made = [source.next(turn % 6) for turn in range(1000)]

@@ -14,7 +14,7 @@ from s3gate.geometry.extents import Extent
 from s3gate.workers.collect import RENEW_SECONDS, collect, deliver_parked
 from s3gate.workers.disposal import UnknownGroup, shards_by_node
 from s3gate.workers.workshop import Workshop
-from tests.fix_ministore import UNIT, MiniStore
+from tests.fix_ministore import FLOOR, UNIT, MiniStore
 
 BIG = bytes(range(256)) * 120  # three segments of two rows
 
@@ -39,6 +39,28 @@ async def test_a_deleted_object_gives_its_shards_up(ministore: MiniStore) -> Non
     assert ministore.live() == ministore.shards_of(kept.extents + latest.extents)
     assert await ministore.read(b"kept") == BIG
     assert ministore.sql("SELECT count(*) FROM garbage") == [(0,)]
+
+
+async def test_nodes_that_have_nothing_of_a_small_object_are_not_asked(
+    ministore: MiniStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+    trash = ministore.store.trash
+
+    async def noted(node_id: bytes, shard_ids: list[bytes]) -> None:
+        asked.extend(shard_ids)
+        await trash(node_id, shard_ids)
+
+    monkeypatch.setattr(ministore.store, "trash", noted)
+    sizes = [1, FLOOR, FLOOR + 1, 3 * FLOOR, 6 * FLOOR - 1, UNIT * 6, UNIT * 12 + 1]
+    stored = b"".join([(await ministore.put(b"%d" % size, b"x" * size)).extents for size in sizes])
+    there = ministore.shards_of(stored)
+    assert there == ministore.live()
+    for size in sizes:
+        await ministore.delete(b"%d" % size)
+    await run_all(ministore.shop)
+    assert set(asked) == there and len(asked) == len(there)
+    assert ministore.live() == set()
 
 
 async def test_a_copy_keeps_the_content_until_it_goes_too(ministore: MiniStore) -> None:
