@@ -177,6 +177,17 @@ class Database:
         ).fetchone()
         return None if row is None else Entry._make(row)
 
+    def find_all(self, ids: list[bytes]) -> dict[bytes, Entry]:
+        """Those of many shards that are here: half as dear as a statement each."""
+        found: dict[bytes, Entry] = {}
+        for some in _chunks(ids):
+            marks = ", ".join("?" * len(some))
+            rows = self._find.execute(
+                f"SELECT length, crc, state, pack, place, marked, id FROM shard WHERE id IN ({marks})", some
+            )
+            found.update([(row[6], Entry._make(row[:6])) for row in rows])
+        return found
+
     def highest(self, prefix: bytes) -> bytes:
         """The highest id that begins so, or nothing."""
         (found,) = self._find.execute(

@@ -6,7 +6,7 @@ forgets it. Used by the event loop only, but for `Database.save`. Knows no file 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from chunkd.database import (
@@ -27,6 +27,8 @@ _UNKNOWN = object()
 SESSION_BYTES = 8
 """What all ids of one writer begin with; after it they rise."""
 MOST_SESSIONS = 1024
+MOST_FETCHED = 4096
+"""Shards of which is remembered what the database says."""
 
 
 class Index:
@@ -42,6 +44,7 @@ class Index:
         self._saved_damage = len(state.damage)
         self.recent: dict[bytes, Entry | None] = {}
         self._frozen: dict[bytes, Entry | None] = {}
+        self._fetched: dict[bytes, Entry | None] = {}
         self._highest: dict[bytes, bytes] = {}
         self.saved_position = (self.at.pack, self.at.tail)
 
@@ -53,8 +56,22 @@ class Index:
         if entry is _UNKNOWN:
             entry = self._frozen.get(shard_id, _UNKNOWN)
             if entry is _UNKNOWN:
-                return None if self._is_beyond(shard_id) else self.database.find(shard_id)
+                entry = self._fetched.get(shard_id, _UNKNOWN)
+                if entry is _UNKNOWN:
+                    return None if self._is_beyond(shard_id) else self.database.find(shard_id)
         return entry  # type: ignore[return-value]
+
+    def fetch(self, ids: Iterable[bytes]) -> None:
+        """Ask the database for all of these at once, before they are looked up and changed one by one."""
+        asked = [i for i in ids if i not in self.recent and i not in self._frozen]
+        if len(asked) > 1:
+            self.remember({**dict.fromkeys(asked), **self.database.find_all(asked)})
+
+    def remember(self, said: Mapping[bytes, Entry | None]) -> None:
+        """What the database says of some shards: true until the next checkpoint has been written."""
+        if len(self._fetched) > MOST_FETCHED:
+            self._fetched.clear()
+        self._fetched.update(said)
 
     def _is_beyond(self, shard_id: bytes) -> bool:
         """Whether an id is above all that were ever here of its writer, which nearly every new one is: the database
@@ -153,7 +170,8 @@ class Index:
             self._note(shard_id)
             self.recent[shard_id] = Entry(0, 0, TRASHED, NOWHERE, 0, marked)
         elif known.state == LIVE:
-            self.recent[shard_id] = known._replace(state=TRASHED, marked=marked)
+            length, crc, _, pack, place, _ = known
+            self.recent[shard_id] = Entry(length, crc, TRASHED, pack, place, marked)
         else:
             return
         self.at.trashed += 1
@@ -226,8 +244,9 @@ class Index:
         )
 
     def saved(self, changes: Changes) -> None:
-        """The checkpoint is durable: lookups may go to the database."""
+        """The checkpoint is durable: lookups may go to the database, which says something else now."""
         self._frozen = {}
+        self._fetched.clear()
         self._saved_damage += len(changes.damage)
         self.saved_position = (changes.checkpoint.pack, changes.checkpoint.tail)
 

@@ -71,7 +71,8 @@ __all__ = [
 ]
 
 _READ_TRIES = 4
-_TRASH_RECORDS = 512
+_TRASH_RECORDS = 256
+"""Deleted in one go: others have their turn in between."""
 
 
 class ShardInfo(NamedTuple):
@@ -228,11 +229,13 @@ class Shards:
         if core.read_only is not None:
             raise StoreReadOnly(core.read_only)
         for first in range(0, len(ids), _TRASH_RECORDS):
+            some = ids[first : first + _TRASH_RECORDS]
+            while (busy := next((one for one in some if one in core.pending), None)) is not None:
+                await core.settled(busy)
+            core.index.fetch(some)
             time = milliseconds(core.now())
             drafts: list[Draft] = []
-            for shard_id in ids[first : first + _TRASH_RECORDS]:
-                if shard_id in core.pending:
-                    await core.settled(shard_id)
+            for shard_id in some:
                 known = core.index.find(shard_id)
                 if known is not None and known.state == LIVE:
                     drafts.append(Draft(TRASH, shard_id, time))

@@ -34,6 +34,7 @@ class Purger:
             return False
         last_id, last = due[-1]
         self._after = (last.marked, last_id)
+        core.index.remember(dict(due))
         await self._purge([shard_id for shard_id, _ in due], now)
         return len(due) == core.limits.purge_batch
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chunkd.blocks import crc32c
+from chunkd.database import Database, Entry
 from chunkd.errors import BadChecksum, ShardConflict, ShardCorrupt, ShardMissing
 from chunkd.packs import pack_path
 from chunkd.shards import PutResult
@@ -184,6 +185,38 @@ async def test_an_id_is_known_whatever_the_order_in_which_ids_came(store: Path) 
         await shards.trash([sid(10), sid(9)])
         await shards.checkpoint()
         assert [state_of(shards, n) for n in (9, 10, 11)] == ["trash", "trash", None]
+
+
+async def test_many_deletions_ask_the_database_once(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither before they are logged nor when they are applied, nor when they are purged, one by one."""
+    clock = Clock()
+    asked: list[bytes] = []
+    find = Database.find
+
+    def noted(database: Database, shard_id: bytes) -> Entry | None:
+        asked.append(shard_id)
+        return find(database, shard_id)
+
+    monkeypatch.setattr(Database, "find", noted)
+    async with opened(store, clock=clock) as shards:
+        for n in range(40):
+            await put(shards, n, b"x")
+        await shards.checkpoint()
+        del asked[:]
+        await shards.trash([sid(n) for n in range(0, 100, 2)])
+        assert not asked
+        # What a checkpoint has written since is what counts.
+        await shards.checkpoint()
+        assert [state_of(shards, n) for n in range(4)] == ["trash", "live", "trash", "live"]
+        del asked[:]
+        clock.seconds += 101
+        await settle(shards)
+        await shards.checkpoint()
+        assert not asked
+        assert [state_of(shards, n) for n in range(4)] == [None, "live", None, "live"]
+        assert (shards.usage().shards, shards.usage().trashed) == (20, 0)
+    async with opened(store, clock=clock) as shards:
+        assert [i for i, _ in shards.list(b"", b"", 99, "all")[0]] == [sid(n) for n in range(1, 40, 2)]
 
 
 async def test_the_list(store: Path) -> None:
