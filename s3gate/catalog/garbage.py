@@ -58,7 +58,7 @@ TAKE = Statement(
     + referenced("g.content_id")
     + " OR g.part_count = 0 AND "
     + named_by_part("g.content_id")
-    + ")",
+    + "), extract(epoch FROM now() - g.queued_at)::float8",
     INT4,
     FLOAT8,
 )
@@ -206,7 +206,7 @@ class Garbage:
     async def take(self, limit: int) -> list[GarbageRow]:
         """The oldest garbage, for as long as the lease lasts."""
         rows = await self._pool.repeat(TAKE, limit, self._limits.garbage_lease_seconds)
-        return [GarbageRow(*row) for row in rows]
+        return [GarbageRow._make(row) for row in rows]
 
     async def renew(self, rows: Sequence[GarbageRow]) -> None:
         """The lease of those that are not finished begins anew."""

@@ -281,8 +281,7 @@ class NodeRow:
     heartbeat_age_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class GarbageRow:
+class GarbageRow(NamedTuple):
     """Content that lost a reference. Nothing is deleted while `referenced`: another object points to it."""
 
     queued_at: datetime
@@ -294,6 +293,8 @@ class GarbageRow:
     layout_id: int
     extents: bytes
     referenced: bool
+    age_seconds: float
+    """Since it was queued, by Postgres' clock."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,19 +16,24 @@ from s3gate.catalog.rows import GarbageRow
 from s3gate.geometry.extents import Extent, unpack
 from s3gate.workers.disposal import dispose, shards_by_node, trash
 from s3gate.workers.groups import refresh_fleet
+from s3gate.workers.pace import rest_after
 from s3gate.workers.workshop import GARBAGE_ROWS, PARKED_ROWS, PART_ROWS, SEGMENTS_AT_ONCE, Workshop
 
 RENEW_SECONDS = 10.0
 """A third of the lease (catalog/limits.py)."""
 
 
-async def collect(shop: Workshop) -> bool:
+async def collect(shop: Workshop) -> float:
     """One batch of garbage."""
     rows = await shop.catalog.take_garbage(GARBAGE_ROWS)
     if not rows:
         return False
     async with _leased(shop, rows):
-        return await _collect(shop, rows) or len(rows) == GARBAGE_ROWS
+        made_more = await _collect(shop, rows)
+    if len(rows) < GARBAGE_ROWS:
+        return made_more
+    oldest = max([row.age_seconds for row in rows])
+    return rest_after(oldest, [node.view for node in shop.store.fleet.nodes.values()])
 
 
 async def _collect(shop: Workshop, rows: list[GarbageRow]) -> bool:

@@ -44,6 +44,8 @@ FLEET_SECONDS = 1.0
 SWEEP_SECONDS = 5.0
 PARKED_SECONDS = 2.0
 LONGEST_REST_SECONDS = 60.0
+LONGEST_PAUSE_SECONDS = 5.0
+"""Between two units when there is more to do: a unit may have waited for a node that was down."""
 
 
 class Chore(NamedTuple):
@@ -118,8 +120,7 @@ async def _repeat(shop: Workshop, chore: Chore, stop: asyncio.Event) -> None:
         began = time.monotonic()
         try:
             more = await chore.unit(shop)
-            # While there is more, it rests as long as it worked: requests come first.
-            rest = time.monotonic() - began if more else chore.rest_seconds
+            rest = min((time.monotonic() - began) * more, LONGEST_PAUSE_SECONDS) if more else chore.rest_seconds
             retry = FIRST_RETRY_SECONDS
         except (CatalogError, StoreError, OSError, TimeoutError) as error:
             log.warning("%s: %s: %s; again in %.1f s", chore.name, type(error).__name__, error, retry)

@@ -1,7 +1,8 @@
 """What every worker gets: the catalog, the store and the settings, in one typed value.
 
-It decides nothing. A unit of work is a coroutine over a `Workshop` that says whether there is more of it: it does
-one bounded piece, may be run twice, and may be killed anywhere (law 10).
+It decides nothing. A unit of work is a coroutine over a `Workshop` that does one bounded piece, may be run twice, and
+may be killed anywhere (law 10). It says whether there is more of it, and how long to rest before: so many times as long
+as it worked. True is once as long; requests come first.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from s3gate.catalog.catalog import Catalog
 from s3gate.settings import Settings
 from s3gate.store.store import Store
 
-GARBAGE_ROWS = 256
+GARBAGE_ROWS = 512
 """Contents that one unit collects."""
 PART_ROWS = 500
 """Parts of one content that are expanded at a time."""
@@ -41,4 +42,4 @@ class Workshop:
     settings: Settings
 
 
-Unit = Callable[[Workshop], Awaitable[bool]]
+Unit = Callable[[Workshop], Awaitable[float]]
