@@ -11,6 +11,7 @@ import logging
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
+from s3gate.catalog.errors import CatalogError
 from s3gate.geometry.placement import NodeView
 from s3gate.geometry.plan import plan_groups
 from s3gate.web.app import Readiness
@@ -60,7 +61,9 @@ class FleetWatch:
                 silent = False
             except Exception as error:
                 if not silent:
-                    log.warning("the fleet cannot be read: %r", error)
+                    log.warning(
+                        "the fleet cannot be read: %s", error if isinstance(error, CatalogError) else repr(error)
+                    )
                 silent = True
             try:
                 await asyncio.wait_for(self._poke.wait(), POLL_SECONDS)

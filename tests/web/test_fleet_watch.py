@@ -42,9 +42,15 @@ class Store:
         self.updates += 1
 
 
-@pytest.mark.parametrize("error", [Unavailable("no connection to Postgres"), RuntimeError("nobody expected this")])
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (Unavailable("no connection to Postgres"), "no connection to Postgres"),
+        (RuntimeError("nobody expected this"), "RuntimeError('nobody expected this')"),
+    ],
+)
 async def test_an_outage_is_said_once_and_its_end_too(
-    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    error: Exception, why: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(fleet_watch, "POLL_SECONDS", 0.001)
     catalog, store = Catalog(error), Store()
@@ -52,5 +58,5 @@ async def test_an_outage_is_said_once_and_its_end_too(
     await asyncio.wait_for(catalog.enough.wait(), 5)
     watch.cancel()
     said = [record.getMessage() for record in caplog.records]
-    assert said == [f"the fleet cannot be read: {error}", "the fleet is read again"]
+    assert said == [f"the fleet cannot be read: {why}", "the fleet is read again"]
     assert store.updates > 1
