@@ -173,7 +173,7 @@ async def test_a_form_over_the_wire(listen: Any, app: Any, bench: Bench) -> None
     for host, path, where in (("box.test", "/", "http://box.test/from"), ("h", "/box", "http://h/box/from")):
         request = f"POST {path} HTTP/1.1\r\nhost: {host}\r\n{head}content-length: {len(body)}\r\n\r\n".encode()
         reply = await ask(listen, app, request + body)
-        assert (reply.status, reply.headers["location"]) == (204, f"{where}/file.txt")
+        assert (reply.status, reply.headers["location"]) == (204, f"{where}%2Ffile.txt")
     assert (await bench.ask("GET", "/box/from/file.txt")).body == b"hello"
     signed_post = signed("POST", "/box", body, **{"Content-Type": "multipart/form-data; boundary=----form"})
     assert (await ask(listen, app, signed_post)).status == 400
