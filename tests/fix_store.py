@@ -269,13 +269,13 @@ class Store:
 making_clients = threading.Lock()
 
 
-@cache
 def is_ready(port: int, *, tls: bool = False) -> bool:
     """Whether the gate there would take a PUT now."""
     found = readiness.ask(("127.0.0.1", port), tls=tls)
     return found is not None and found.ready
 
 
+@cache
 def boto3_session() -> Any:
     """One for all: it keeps the model of S3, which takes a while to read."""
     import boto3
