@@ -173,10 +173,12 @@ def verify(
     if not (expiry_text.isascii() and expiry_text.isdigit() and len(expiry_text) <= 12 and mac.isascii()):
         return "malformed signature"
     expiry = int(expiry_text)
-    if expiry_text[0] == "0" or expiry > now + MAX_SIGNATURE_SECONDS:
+    if expiry_text[0] == "0":
         return "malformed signature"
     if expiry < now:
-        return "expired signature"
+        return "expired signature: either it is old, or the clocks differ"
+    if expiry > now + MAX_SIGNATURE_SECONDS:
+        return "a signature good for too long: either that was asked for, or the clocks differ"
     message = f"{method}\n{target}\n{node_id}\n{incarnation}\n{expiry_text}\n{length}\n{crc}"
     for key in keys:
         if key.version == version:
