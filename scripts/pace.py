@@ -1,7 +1,7 @@
 """Prints how many microseconds this Python takes for a little work of a gate's kind; fails below version 3.11.
 
 Distributions build Python with profiles of real programs, `./configure && make` (pyenv's default) does not: that
-costs a store 20 to 30 % of its speed, so `scripts/bootstrap` asks each Python 3.11 that it finds.
+costs a gate about a fifth more CPU, so `scripts/bootstrap` asks each Python 3.11 that it finds.
 """
 
 import sys

@@ -157,9 +157,8 @@ class Decoder:
         if self._received + size > self._length or (size == 0 and self._received != self._length):
             raise _malformed(f"The body does not have the {self._length} bytes that {LENGTH_HEADER} says")
         self._chunks += 1
-        if (
-            size and self._size < MIN_CHUNK_BYTES
-        ):  # S3 names the chunk at which it is noticed, and the size of the one before
+        if size and self._size < MIN_CHUNK_BYTES:
+            # S3 names the chunk at which it is noticed, and the size of the one before.
             raise S3Error.of("InvalidChunkSizeError", Chunk=str(self._chunks), BadChunkSize=str(self._size))
         if self._signer is not None:
             if not size:

@@ -61,9 +61,8 @@ class FleetWatch:
                 silent = False
             except Exception as error:
                 if not silent:
-                    log.warning(
-                        "the fleet cannot be read: %s", error if isinstance(error, CatalogError) else repr(error)
-                    )
+                    why = str(error) if isinstance(error, CatalogError) else repr(error)
+                    log.warning("the fleet cannot be read: %s", why)
                 silent = True
             try:
                 await asyncio.wait_for(self._poke.wait(), POLL_SECONDS)
