@@ -13,7 +13,9 @@ from s3gate.catalog.commits import Commits
 from s3gate.catalog.garbage import Garbage
 from s3gate.catalog.lifecycle import Lifecycle
 from s3gate.catalog.lookups import Lookups
+from s3gate.catalog.named import first_segments, several_segments
 from s3gate.catalog.parts import Parts
+from s3gate.catalog.pool import Pool
 from s3gate.catalog.removals import Removals
 from s3gate.catalog.rows import GarbageRow, ParkedRow, PartRow, SessionRow
 from s3gate.catalog.sessions import Sessions
@@ -23,6 +25,7 @@ from s3gate.catalog.uploads import Uploads
 class Chores:
     """Bounded batches, each of which may run twice (law 10)."""
 
+    _pool: Pool
     _garbage: Garbage
     _uploads: Uploads
     _sessions: Sessions
@@ -91,9 +94,13 @@ class Chores:
         """Closed sessions that were not swept yet, the longest closed first, after one of them."""
         return await self._sessions.closed(after, limit)
 
-    async def referenced_ids(self, session_id: int, after: bytes, limit: int) -> list[bytes]:
-        """Segment ids of a session that rows still name, in order."""
-        return await self._garbage.referenced_ids(session_id, after, limit)
+    async def first_segments(self, segments: Sequence[bytes]) -> list[bytes]:
+        """Those of these segments that are the first one of what a row names."""
+        return await first_segments(self._pool, segments)
+
+    async def several_segments(self, first: bytes, below: bytes, limit: int) -> tuple[list[bytes], bytes]:
+        """Extents of rows of several segments the first of which lies there: all below the id beside them."""
+        return await several_segments(self._pool, first, below, limit)
 
     async def forget_session(self, session_id: int) -> None:
         """A closed session has been swept."""

@@ -155,38 +155,6 @@ FINISH_PARKED = Statement(
     TIMESTAMPTZ_ARRAY,
     UUID_ARRAY,
 )
-# Every segment that a row still names, of one session: ids begin with it, so $1 < id < $2. The first segment of a
-# content is its id; the few contents with more segments are unpacked, from $4, the session's lowest id, on.
-REFERENCED = Statement(
-    "segment_referenced",
-    """
-    (SELECT DISTINCT content_id AS id FROM object WHERE content_id > $1 AND content_id < $2 ORDER BY 1 LIMIT $3)
-    UNION
-    (SELECT DISTINCT content_id FROM version WHERE content_id > $1 AND content_id < $2 ORDER BY 1 LIMIT $3)
-    UNION
-    (SELECT DISTINCT part_id FROM part WHERE part_id > $1 AND part_id < $2 ORDER BY 1 LIMIT $3)
-    UNION
-    (SELECT DISTINCT source_id FROM part WHERE source_id > $1 AND source_id < $2 ORDER BY 1 LIMIT $3)
-    UNION
-    (SELECT DISTINCT content_id FROM garbage WHERE content_id > $1 AND content_id < $2 ORDER BY 1 LIMIT $3)
-    UNION
-    (SELECT DISTINCT s.id FROM (
-        SELECT extents FROM object WHERE content_id > $4 AND content_id < $2 AND length(extents) > 20
-        UNION ALL SELECT extents FROM version WHERE content_id > $4 AND content_id < $2 AND length(extents) > 20
-        UNION ALL SELECT extents FROM part WHERE part_id > $4 AND part_id < $2 AND length(extents) > 20
-        UNION ALL SELECT extents FROM part WHERE source_id > $4 AND source_id < $2
-        UNION ALL SELECT extents FROM garbage WHERE content_id > $4 AND content_id < $2 AND length(extents) > 20
-     ) AS e
-     CROSS JOIN LATERAL (SELECT substring(e.extents FROM g FOR 16) AS id
-                         FROM generate_series(1, length(e.extents), 20) AS g) AS s
-     WHERE s.id > $1 AND s.id < $2 ORDER BY 1 LIMIT $3)
-    ORDER BY 1 LIMIT $3
-    """,
-    BYTEA,
-    BYTEA,
-    INT4,
-    BYTEA,
-)
 
 
 class Garbage:
@@ -258,15 +226,6 @@ class Garbage:
             [row.parked_at for row in rows],
             [row.parked_id for row in rows],
         )
-
-    async def referenced_ids(self, session_id: int, after: bytes, limit: int) -> list[bytes]:
-        """Ids of this session that rows still name, in order, after an id; fewer than `limit` are the last.
-
-        Ids of uploads and of delete markers are among them: they name no shards and match none.
-        """
-        lowest = session_id.to_bytes(8, "big")
-        highest = (session_id + 1).to_bytes(8, "big")
-        return [row[0] for row in await self._pool.repeat(REFERENCED, max(after, lowest), highest, limit, lowest)]
 
 
 def _parked(node_id: bytes, parked_at: datetime, parked_id: UUID, packed: bytes) -> ParkedRow:

@@ -9,14 +9,17 @@ swept some time after the closing, for a gate that was stopped may have had a PU
 from __future__ import annotations
 
 import contextlib
+from bisect import bisect_left
 from datetime import UTC, datetime
 
 from s3gate.catalog.rows import SessionRow
+from s3gate.geometry.extents import unpack
 from s3gate.geometry.ids import ID_BYTES, session_prefix
+from s3gate.geometry.lowest import Lowest
 from s3gate.store.errors import StoreError
 from s3gate.workers.disposal import trash
 from s3gate.workers.groups import refresh_fleet
-from s3gate.workers.workshop import LIST_LINES, SESSION_ROWS, Workshop
+from s3gate.workers.workshop import LATER_SEGMENTS, LIST_LINES, SESSION_ROWS, SEVERAL_ROWS, Workshop
 
 FORGET_SECONDS = 3600.0
 """Longer than a signature lives (chunkd/wire.py): what arrives later is refused by the node."""
@@ -78,35 +81,61 @@ async def sweep_session(shop: Workshop, session_id: int, swept: set[bytes]) -> b
     """Sweep the nodes that were not `swept` yet. True when all are; a node that is down is swept another time."""
     # Every node that ever joined, those of a moment ago included: what is not asked must not be forgotten.
     await refresh_fleet(shop)
+    named = _Named(shop, session_id)
     for node_id in shop.store.fleet.nodes.keys() - swept:
         with contextlib.suppress(StoreError):
-            await _sweep_node(shop, session_id, node_id)
+            await _sweep_node(shop, session_id, node_id, named)
             swept.add(node_id)
     return 0 < len(shop.store.fleet.nodes) == len(swept & shop.store.fleet.nodes.keys())
 
 
-async def _sweep_node(shop: Workshop, session_id: int, node_id: bytes) -> None:
+async def _sweep_node(shop: Workshop, session_id: int, node_id: bytes, named: _Named) -> None:
     prefix = session_prefix(session_id)
     following: bytes | None = b""
     while following is not None:
         page, following = await shop.store.list_shards(node_id, prefix, following, LIST_LINES)
-        if not page:
-            continue
-        segments = sorted({shard.shard_id[:ID_BYTES] for shard in page})
-        named = await _named(shop, session_id, segments[0], segments[-1])
-        orphans = [shard.shard_id for shard in page if shard.shard_id[:ID_BYTES] not in named]
+        kept = await named.among(sorted({shard.shard_id[:ID_BYTES] for shard in page}))
+        orphans = [shard.shard_id for shard in page if shard.shard_id[:ID_BYTES] not in kept]
         if orphans and not await trash(shop, node_id, orphans):
             raise StoreError("the node went away")
 
 
-async def _named(shop: Workshop, session_id: int, first: bytes, last: bytes) -> set[bytes]:
-    """The segments from `first` to `last` that rows name."""
-    named: set[bytes] = set()
-    after = (int.from_bytes(first, "big") - 1).to_bytes(ID_BYTES, "big")
-    while after < last:
-        page = await shop.catalog.referenced_ids(session_id, after, LIST_LINES)
-        named.update(page)
-        if len(page) < LIST_LINES:
-            break
-        after = page[-1]
-    return named
+class _Named:
+    """Which segments of a closed session rows name.
+
+    The rows of several segments are unpacked once for all nodes, or, where these have more segments than may be held,
+    as often as the walks over the nodes' lists come to the end of those that are.
+    """
+
+    def __init__(self, shop: Workshop, session_id: int) -> None:
+        self._shop = shop
+        self._start, self._stop = session_prefix(session_id), session_prefix(session_id + 1)
+        self._later: Lowest[None] = Lowest(self._start, self._start, LATER_SEGMENTS)
+
+    async def among(self, segments: list[bytes]) -> set[bytes]:
+        """Those of these segments, which are in order, that rows name."""
+        named: set[bytes] = set()
+        place = 0
+        while place < len(segments):
+            first = segments[place]
+            if not self._later.covers(first):
+                self._later = await self._gather(first)
+            until = bisect_left(segments, self._later.below, place)
+            later = self._later.between(first, segments[until - 1] + b"\0")
+            named.update(segment_id for segment_id, _ in later)
+            place = until
+        named.intersection_update(segments)
+        if segments:
+            named.update(await self._shop.catalog.first_segments(segments))
+        return named
+
+    async def _gather(self, first: bytes) -> Lowest[None]:
+        """The segments from this one on of rows that have several, as many as may be held."""
+        lowest: Lowest[None] = Lowest(first, self._stop, LATER_SEGMENTS)
+        start = self._start
+        while start < self._stop:
+            rows, start = await self._shop.catalog.several_segments(start, self._stop, SEVERAL_ROWS)
+            for extents in rows:
+                for extent in unpack(extents):
+                    lowest.add(extent.segment_id, None)
+        return lowest

@@ -31,6 +31,10 @@ SESSION_ROWS = 1000
 """Closed sessions that are looked at together."""
 LIST_LINES = 5000
 """Shards of a session that one page of a node's list brings."""
+SEVERAL_ROWS = 1000
+"""Rows of several segments that the sweep unpacks at a time."""
+LATER_SEGMENTS = 100_000
+"""Segments of such rows that it holds, at most twice as many (some 40 MB): they are of 6 TB and more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from s3gate.catalog import (
     identities,
     listing,
     lookups,
+    named,
     parameters,
     part_copies,
     parts,
@@ -246,9 +247,9 @@ async def test_uuids_and_scalars(connection: Connection) -> None:
 HOT = [
     lookups.FIND, commits.WRITE, commits.PUT, commits.CREATE, commits.DELETE, commits.ASK, copies.COPY,
     completions.COMPLETE, parts.WRITE, parts.ASK,
-    listing.FLAT, listing.ROLLED, listing.UPLOADS_FLAT, listing.UPLOADS_ROLLED, garbage.TAKE, garbage.REFERENCED,
-    lookups.FIND_VERSION, versions.GENERAL, versions.LOCK, removals.REMOVE, part_copies.COPY, garbage.RENEW,
-    garbage.FINISH, garbage.PARTS, garbage.FORGET_PARTS, garbage.FINISH_PARKED,
+    listing.FLAT, listing.ROLLED, listing.UPLOADS_FLAT, listing.UPLOADS_ROLLED, garbage.TAKE,
+    named.FIRST, named.SEVERAL, lookups.FIND_VERSION, versions.GENERAL, versions.LOCK, removals.REMOVE,
+    part_copies.COPY, garbage.RENEW, garbage.FINISH, garbage.PARTS, garbage.FORGET_PARTS, garbage.FINISH_PARKED,
 ]  # fmt: skip
 # Those that are run seldom, too, are prepared over tables that are empty yet.
 RARE = (
@@ -261,7 +262,7 @@ JOINED = (
     lookups.FIND, lookups.FIND_VERSION, commits.WRITE, commits.PUT, commits.CREATE, commits.DELETE, versions.GENERAL,
     versions.LOCK, removals.REMOVE, copies.COPY, completions.COMPLETE, parts.WRITE, part_copies.COPY,
     garbage.RENEW, garbage.FINISH, garbage.FORGET_PARTS, garbage.FINISH_PARKED,
-    garbage.TAKE, garbage.REFERENCED, commits.ASK, parts.ASK, listing.UPLOADS_ROLLED, *RARE,
+    garbage.TAKE, named.FIRST, named.SEVERAL, commits.ASK, parts.ASK, listing.UPLOADS_ROLLED, *RARE,
 )  # fmt: skip
 
 

@@ -12,7 +12,8 @@ import pytest
 from s3gate.catalog.catalog import Catalog
 from s3gate.catalog.errors import BucketMissing, ConditionFailed, ObjectMissing, SourceChanged
 from s3gate.catalog.rows import NO_CONDITION, Committed, Condition, Deleted, ObjectRow, Stored
-from s3gate.geometry.extents import unpack
+from s3gate.geometry.extents import EXTENT_BYTES, unpack
+from s3gate.geometry.ids import ID_BYTES, session_prefix
 from tests.catalog.conftest import QUICK, Look, OpenCatalog
 from tests.catalog.making import begin, complete_upload, copy_to, delete, is_committed, listed, part, put, stored, whole
 
@@ -256,11 +257,14 @@ async def test_parked_garbage_waits_for_its_node(catalog: Catalog) -> None:
     assert await catalog.take_parked(here, 10) == waiting[2:]
 
 
-async def test_referenced_ids_are_all_that_rows_still_name(catalog: Catalog, second: Catalog) -> None:
+@pytest.mark.parametrize("limit", [6, 7, 1000])
+async def test_what_rows_still_name(catalog: Catalog, second: Catalog, limit: int) -> None:
     expected: set[bytes] = set()
+    several: set[bytes] = set()
 
     def keep(extents: bytes) -> None:
         expected.update(extent.segment_id for extent in unpack(extents))
+        several.update([extents] if len(extents) > EXTENT_BYTES else [])
 
     upload = await begin(second)  # of another session
     for number in range(12):
@@ -273,16 +277,17 @@ async def test_referenced_ids_are_all_that_rows_still_name(catalog: Catalog, sec
         await put(second, "box", b"other%d" % number, stored(second, segments=2), NO_CONDITION)
     for number in range(5):
         await copy(second, await found(second, b"3"), b"copy%d" % number)
-    for limit in (1, 3, 1000):
-        assert await walk(catalog, catalog.ids.session_id, limit) == sorted(expected)
-    assert await walk(catalog, 12345, 10) == []
-
-
-async def walk(catalog: Catalog, session_id: int, limit: int) -> list[bytes]:
-    ids: list[bytes] = []
-    while page := await catalog.referenced_ids(session_id, ids[-1] if ids else b"", limit):
-        ids += page
-    return ids
+    first, stop = session_prefix(catalog.ids.session_id), session_prefix(catalog.ids.session_id + 1)
+    rows: list[bytes] = []
+    while first < stop:
+        page, first = await catalog.several_segments(first, stop, limit)
+        assert all(extents[:ID_BYTES] < first for extents in page)
+        rows += page
+    assert set(rows) == several and [each[:ID_BYTES] for each in rows] == sorted(each[:ID_BYTES] for each in rows)
+    strangers = [catalog.ids.next(), second.ids.next()]
+    firsts = await catalog.first_segments([*expected, *strangers])
+    assert len(firsts) == len(set(firsts)) and not {*firsts} & {*strangers}
+    assert {*firsts, *(extent.segment_id for extents in rows for extent in unpack(extents))} == expected
 
 
 async def test_a_clean_close_leaves_a_session_to_sweep(catalog: Catalog, open_catalog: Callable[..., object]) -> None:

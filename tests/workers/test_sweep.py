@@ -51,13 +51,51 @@ async def test_a_closed_session_keeps_what_rows_name_and_loses_the_rest(ministor
 
 
 async def test_pages_of_the_list_do_not_matter(ministore: MiniStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep_room, "LIST_LINES", 2)
+    for limit in ("LIST_LINES", "SEVERAL_ROWS", "LATER_SEGMENTS"):
+        monkeypatch.setattr(sweep_room, limit, 2)
     named = b""
     for number in range(6):
         named += (await ministore.put(b"%d" % number, BIG)).extents
         await ministore.write(BIG)
     shop = await restarted(ministore)
     await sweep_session(shop, session_of(named), set())
+    assert ministore.live() == ministore.shards_of(named)
+
+
+async def test_rows_of_several_segments_are_unpacked_once_a_session(
+    ministore: MiniStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many pages the nodes' lists have."""
+    monkeypatch.setattr(sweep_room, "LIST_LINES", 2)
+    named = b"".join([(await ministore.put(b"%d" % number, BIG)).extents for number in range(6)])
+    await ministore.write(BIG)
+    shop = await restarted(ministore)
+    asked = 0
+    several_segments = Catalog.several_segments
+
+    async def noted(catalog: Catalog, first: bytes, below: bytes, limit: int) -> tuple[list[bytes], bytes]:
+        nonlocal asked
+        asked += 1
+        return await several_segments(catalog, first, below, limit)
+
+    monkeypatch.setattr(Catalog, "several_segments", noted)
+    await sweep_session(shop, session_of(named), set())
+    assert ministore.live() == ministore.shards_of(named) and asked == 1
+
+
+async def test_segments_in_any_order_are_kept(ministore: MiniStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No writer makes such rows, and the sweep does not rely on that: what it takes away cannot be read any more."""
+    for limit in ("LIST_LINES", "SEVERAL_ROWS", "LATER_SEGMENTS"):
+        monkeypatch.setattr(sweep_room, limit, 4)
+    rows = [await ministore.put(b"%d" % number, BIG) for number in range(4)]
+    named = b"".join(row.extents for row in rows)
+    for one, other in ((0, 3), (2, 1)):
+        first, last = rows[one].extents, rows[other].extents
+        mixed = first[:20] + last[20:40] + first[40:], last[:20] + first[20:40] + last[40:]
+        for row, extents in zip((rows[one], rows[other]), mixed, strict=True):
+            ministore.sql("UPDATE object SET extents = %s WHERE key = %s", extents, row.key)
+    await ministore.write(BIG)
+    await sweep_session(await restarted(ministore), session_of(named), set())
     assert ministore.live() == ministore.shards_of(named)
 
 
@@ -110,9 +148,9 @@ async def test_a_node_that_never_comes_back_stops_nothing(
     asked: list[tuple[int, bytes]] = []
     sweep_node = sweep_room._sweep_node
 
-    async def noted(shop: Workshop, session_id: int, node_id: bytes) -> None:
+    async def noted(shop: Workshop, session_id: int, node_id: bytes, named: sweep_room._Named) -> None:
         asked.append((session_id, node_id))
-        await sweep_node(shop, session_id, node_id)
+        await sweep_node(shop, session_id, node_id, named)
 
     monkeypatch.setattr(sweep_room, "_sweep_node", noted)
     lost = ministore.nodes[1]
