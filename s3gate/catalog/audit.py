@@ -1,7 +1,8 @@
 """What `admin check` asks: which bytes the rows name, session by session, and whether rows agree with each other.
 
-Reads only, one statement at a time, never a snapshot of the whole: whoever compares with the nodes looks again at what
-seems wrong. All segments of one row have one writer, so the rows and the shards of a session belong together.
+Reads only, one statement at a time and in pages, never a snapshot of the whole: whoever compares with the nodes looks
+again at what seems wrong. All segments of one row have one writer, so the rows and the shards of a session belong
+together.
 It refuses to know nodes and what a segment looks like there.
 """
 
@@ -9,16 +10,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Final, NamedTuple
+from datetime import UTC, datetime
+from math import inf
+from typing import Final, LiteralString, NamedTuple
+from uuid import UUID as Uuid
 
 from s3gate.catalog.connection import Statement
 from s3gate.catalog.limits import Limits
-from s3gate.catalog.parameters import BYTEA, INT4
+from s3gate.catalog.named import whole
+from s3gate.catalog.parameters import BYTEA, INT4, INT8, TIMESTAMPTZ, UUID
 from s3gate.catalog.pieces import referenced
 from s3gate.catalog.pool import Pool
 from s3gate.geometry.ids import SHARD_ID_BYTES, session_of, session_prefix
 
-PAGE_ROWS = 1000
+SINGLE_ROWS = 5000
+SEVERAL_ROWS = 1000
+PARKED_ROWS = 16
 MAX_BROKEN = 1000
 STATEMENT_SECONDS = 24 * 3600.0
 """Some of these statements look at every row there is."""
@@ -36,17 +43,6 @@ NEXT_SESSION = Statement(
 _VERSIONS: Final = """(SELECT bucket_id, key, content_id, size, layout_id, part_count, extents, sse FROM object
          UNION ALL SELECT bucket_id, key, content_id, size, layout_id, part_count, extents, sse FROM version) AS o
 """
-# A copy is a second row of the same content: once is enough.
-VERSIONS = Statement(
-    "audit_versions",
-    "SELECT DISTINCT ON (content_id) content_id, size, layout_id, extents, true, sse <> '' FROM "
-    + _VERSIONS
-    + """WHERE content_id > $1 AND content_id < $2 AND part_count = 0 AND size > 0
-       ORDER BY content_id LIMIT $3""",
-    BYTEA,
-    BYTEA,
-    INT4,
-)
 # A part lives while its upload does, or while a version has the content that lists it.
 _ALIVE: Final = (
     """(EXISTS (SELECT FROM upload u WHERE u.upload_id = p.upload_id)
@@ -55,42 +51,68 @@ _ALIVE: Final = (
     + referenced("c.content_id")
     + "))"
 )
-PARTS = Statement(
-    "audit_parts",
-    "SELECT p.part_id, p.size, p.layout_id, p.extents, "
-    + _ALIVE
-    + """, p.sse <> ''
-       FROM part p
-       WHERE p.part_id > $1 AND p.part_id < $2 AND p.size > 0 AND p.source_id IS NULL ORDER BY p.part_id LIMIT $3""",
+
+
+def _named(name: LiteralString, which: LiteralString) -> Statement:
+    """The first $3 of the rows of `which` that have segments, in the order of the first of these: from $1, below $2.
+
+    All tables are seen at one moment, so that what wanders from one to another is in one of them. A copy is a second
+    row of the same content, and of many parts by reference to the same bytes one that lives is enough.
+    """
+    return Statement(
+        name,
+        """
+    SELECT * FROM (
+        (SELECT DISTINCT ON (content_id) content_id AS first_id, size, layout_id, extents, true AS alive,
+                sse <> '' AS sealed
+         FROM """
+        + _VERSIONS
+        + """WHERE content_id >= $1 AND content_id < $2 AND part_count = 0 AND size > 0 AND """
+        + which
+        + """ ORDER BY content_id LIMIT $3)
+        UNION ALL
+        (SELECT p.part_id, p.size, p.layout_id, p.extents, """
+        + _ALIVE
+        + """, p.sse <> '' FROM part p
+         WHERE p.part_id >= $1 AND p.part_id < $2 AND p.size > 0 AND p.source_id IS NULL AND """
+        + which
+        + """ ORDER BY p.part_id LIMIT $3)
+        UNION ALL
+        (SELECT DISTINCT ON (source_id) source_id, size, layout_id, extents, alive, false
+         FROM (SELECT p.source_id, p.size, p.layout_id, p.extents, """
+        + _ALIVE
+        + """ AS alive FROM part p WHERE p.source_id >= $1 AND p.source_id < $2 AND """
+        + which
+        + """) AS r ORDER BY source_id, alive DESC LIMIT $3)
+        UNION ALL
+        (SELECT DISTINCT ON (content_id) content_id, 0, layout_id, extents, false, false FROM garbage
+         WHERE content_id >= $1 AND content_id < $2 AND part_count = 0 AND length(extents) > 0 AND """
+        + which
+        + """ ORDER BY content_id LIMIT $3)
+    ) AS named ORDER BY first_id LIMIT $3""",
+        BYTEA,
+        BYTEA,
+        INT4,
+    )
+
+
+# (The indexes of those with several have this condition.)
+SINGLE = _named("audit_single", "length(extents) <= 20")
+SEVERAL = _named("audit_several", "length(extents) > 20")
+CLOSED_FOR = Statement(
+    "audit_closed_for",
+    "SELECT extract(epoch FROM now() - closed_at)::double precision FROM session WHERE session_id = $1",
+    INT8,
+)
+PARKED = Statement(
+    "audit_parked",
+    """SELECT parked_at, parked_id, shard_ids FROM node_garbage
+       WHERE node_id = $1 AND (parked_at, parked_id) > ($2, $3) ORDER BY parked_at, parked_id LIMIT $4""",
     BYTEA,
-    BYTEA,
+    TIMESTAMPTZ,
+    UUID,
     INT4,
 )
-# Parts by reference, under the ids of those who wrote the bytes: of many with the same bytes one that lives is enough.
-REFERENCES = Statement(
-    "audit_references",
-    """SELECT DISTINCT ON (source_id) source_id, size, layout_id, extents, alive, false
-       FROM (SELECT p.source_id, p.size, p.layout_id, p.extents, """
-    + _ALIVE
-    + """ AS alive FROM part p WHERE p.source_id > $1 AND p.source_id < $2) AS p
-       ORDER BY source_id, alive DESC LIMIT $3""",
-    BYTEA,
-    BYTEA,
-    INT4,
-)
-GARBAGE = Statement(
-    "audit_garbage",
-    """SELECT DISTINCT ON (content_id) content_id, 0::bigint, layout_id, extents, false, false FROM garbage
-       WHERE content_id > $1 AND content_id < $2 AND part_count = 0 AND length(extents) > 0
-       ORDER BY content_id LIMIT $3""",
-    BYTEA,
-    BYTEA,
-    INT4,
-)
-SESSIONS = Statement(
-    "audit_sessions", "SELECT session_id, extract(epoch FROM now() - closed_at)::double precision FROM session"
-)
-PARKED = Statement("audit_parked", "SELECT shard_ids FROM node_garbage WHERE node_id = $1", BYTEA)
 NO_CONTENT = Statement(
     "audit_no_content",
     "SELECT o.content_id FROM "
@@ -128,6 +150,9 @@ TOTALS = Statement(
     """SELECT (SELECT count(*) FROM object), (SELECT count(*) FROM version), (SELECT count(*) FROM part),
               (SELECT count(*) FROM upload), (SELECT count(*) FROM garbage), (SELECT count(*) FROM node_garbage)""",
 )
+
+
+_BEFORE_ALL: Final = (datetime(1970, 1, 1, tzinfo=UTC), Uuid(int=0))
 
 
 class Reference(NamedTuple):
@@ -176,34 +201,39 @@ class Audit:
         rows = await self._pool.repeat(NEXT_SESSION, session_prefix(after + 1))
         return None if rows[0][0] is None else session_of(rows[0][0])
 
-    async def references(self, session_id: int) -> AsyncIterator[Reference]:
-        """All bytes of a session that rows name: the living, and what waits for the collector."""
-        stop = session_prefix(session_id + 1)
-        for statement in (GARBAGE, REFERENCES, PARTS, VERSIONS):
-            after = session_prefix(session_id)
-            while rows := await self._pool.repeat(statement, after, stop, PAGE_ROWS):
-                for row in rows:
-                    yield Reference._make(row)
-                after = rows[-1][0]
+    async def single(self, first: bytes, below: bytes) -> tuple[list[Reference], bytes]:
+        """The next rows of one segment within these bounds: those below the id that comes with them."""
+        return await self._named(SINGLE, first, below, SINGLE_ROWS)
+
+    async def several(self, first: bytes, below: bytes) -> AsyncIterator[Reference]:
+        """All rows of several segments the first of which lies within these bounds."""
+        while first < below:
+            rows, first = await self._named(SEVERAL, first, below, SEVERAL_ROWS)
+            for row in rows:
+                yield row
 
     async def is_alive(self, first_id: bytes) -> bool:
         """Whether a row still names this content or part, when looked at again."""
-        before = (int.from_bytes(first_id, "big") - 1).to_bytes(len(first_id), "big")
-        after = (int.from_bytes(first_id, "big") + 1).to_bytes(len(first_id), "big")
-        for statement in (VERSIONS, PARTS, REFERENCES):
-            rows = await self._pool.repeat(statement, before, after, 1)
-            if rows and rows[0][4]:
+        for statement in (SINGLE, SEVERAL):
+            rows, _ = await self._named(statement, first_id, first_id + b"\0", SINGLE_ROWS)
+            if any(row.alive for row in rows):
                 return True
         return False
 
-    async def sessions(self) -> dict[int, float | None]:
-        """For how many seconds each session has been closed; None: it is open and may be writing (law 4)."""
-        return {row[0]: row[1] for row in await self._pool.repeat(SESSIONS)}
+    async def closed_for(self, session_id: int) -> float | None:
+        """For how many seconds a session has been closed, for ever if it is not known; None: it may be writing."""
+        rows = await self._pool.repeat(CLOSED_FOR, session_id)
+        seconds: float | None = rows[0][0] if rows else inf
+        return seconds
 
-    async def parked(self, node_id: bytes) -> set[bytes]:
+    async def parked(self, node_id: bytes) -> AsyncIterator[bytes]:
         """Shards that wait to be deleted on a node."""
-        rows = await self._pool.repeat(PARKED, node_id)
-        return {ids[at : at + SHARD_ID_BYTES] for (ids,) in rows for at in range(0, len(ids), SHARD_ID_BYTES)}
+        after = _BEFORE_ALL
+        while rows := await self._pool.repeat(PARKED, node_id, *after, PARKED_ROWS):
+            for *_, ids in rows:
+                for at in range(0, len(ids), SHARD_ID_BYTES):
+                    yield ids[at : at + SHARD_ID_BYTES]
+            after = rows[-1][:2]
 
     async def broken_rows(self) -> list[tuple[str, bytes]]:
         """Rows that name rows which are not there: what, and which content."""
@@ -220,3 +250,9 @@ class Audit:
     async def totals(self) -> Totals:
         """For the head of the report."""
         return Totals._make((await self._pool.repeat(TOTALS))[0])
+
+    async def _named(
+        self, statement: Statement, first: bytes, below: bytes, limit: int
+    ) -> tuple[list[Reference], bytes]:
+        rows, below = whole(await self._pool.repeat(statement, first, below, limit), below, limit)
+        return [Reference._make(row) for row in rows], below

@@ -66,6 +66,7 @@ BYTEA = Parameter(17, bytes)
 BYTEA_ARRAY = Parameter(1001, lambda values: _array_of_bytes(17, values))
 TEXT = Parameter(25, str.encode)
 TEXT_ARRAY = Parameter(1009, lambda values: _array_of_bytes(25, [value.encode() for value in values]))
+UUID = Parameter(2950, lambda value: value.bytes)
 UUID_ARRAY = Parameter(2951, lambda values: _array_of_bytes(2950, [value.bytes for value in values]))
 
 

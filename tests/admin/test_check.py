@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Iterable
 
 import pytest
 from awscrt.checksums import crc32c
 
+from s3gate.admin import check as check_room
+from s3gate.admin import session_walk
 from s3gate.admin.check import Checker
 from s3gate.admin.findings import Report
 from s3gate.admin.run import main
+from s3gate.admin.session_walk import SessionWalk, Stretch
+from s3gate.catalog import audit as audit_room
 from s3gate.catalog.audit import Audit
 from s3gate.catalog.connection import Statement
 from s3gate.catalog.rows import NO_CONDITION, Stored
@@ -20,6 +25,23 @@ from s3gate.workers.groups import refresh_fleet
 from tests.fix_ministore import BUCKET, KEY, MiniStore
 
 BIG = bytes(range(256)) * 120
+TINY = 5
+"""Rows of a page, lines of a list, later segments: more than rows that have one first segment, less than there are."""
+
+
+@pytest.fixture(autouse=True)
+def tiny_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is found is found over many pages, too; defaults are for whole stores (tests/crash)."""
+    for room, name in (
+        (audit_room, "SINGLE_ROWS"),
+        (audit_room, "SEVERAL_ROWS"),
+        (audit_room, "PARKED_ROWS"),
+        (session_walk, "LISTED_SHARDS"),
+        (session_walk, "LEAST_LINES"),
+        (session_walk, "LATER_SEGMENTS"),
+        (check_room, "SUSPECTS"),
+    ):
+        monkeypatch.setattr(room, name, TINY)
 
 
 async def checked(ministore: MiniStore, *, deep: bool = False) -> Report:
@@ -168,20 +190,63 @@ async def test_rows_that_name_nothing(ministore: MiniStore) -> None:
     assert report.broken_rows.count == 1 + 6 + 1
 
 
-async def test_a_node_that_does_not_answer_is_said(ministore: MiniStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_node_that_does_not_answer_is_said(ministore: MiniStore) -> None:
     await filled(ministore)
     await ministore.nodes[0].stop()
-    asked = set()
-    parked = Audit.parked
-
-    async def noted(audit: Audit, node_id: bytes) -> set[bytes]:
-        asked.add(node_id)
-        return await parked(audit, node_id)
-
-    monkeypatch.setattr(Audit, "parked", noted)
     report = await checked(ministore)
     assert errors(report) == {"unchecked": 1}
-    assert asked == {node.node_id for node in ministore.nodes[1:]}
+
+
+async def test_what_is_parked_waits_for_the_collector(ministore: MiniStore) -> None:
+    """However much it is; what is parked for a node that does not answer is not looked at."""
+    for number in range(4):
+        await ministore.write(BIG[: 600 * number + 1])
+    parked = 0
+    for node in ministore.nodes:
+        for shard in node.live():
+            await ministore.catalog.park_garbage(node.node_id, [b"x" * 17] * 7 + [shard])
+            parked += 1
+    assert errors(await checked(ministore)) == {"awaiting": parked}
+    await ministore.restart_session()
+    ministore.sql("UPDATE session SET closed_at = now() - interval '1 hour' WHERE closed_at IS NOT NULL")
+    assert errors(await checked(ministore)) == {"awaiting": parked}
+    down = ministore.nodes[0]
+    parked -= len(down.live())
+    await down.stop()
+    assert errors(await checked(ministore)) == {"awaiting": parked, "unchecked": 1}
+
+
+async def test_what_is_held_does_not_grow_with_the_store(ministore: MiniStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = (BIG, BIG[:2000], BIG[:100])
+    for number in range(30):
+        await ministore.put(b"key-%d" % number, shapes[number % 3])
+    held: list[tuple[int, int]] = []
+    stretches = SessionWalk.stretches
+
+    async def noted(walk: SessionWalk, session_id: int, nodes: Iterable[bytes]) -> AsyncIterator[Stretch]:
+        async for stretch in stretches(walk, session_id, nodes):
+            held.append((len(stretch.found), len(stretch.wanted)))
+            yield stretch
+
+    monkeypatch.setattr(SessionWalk, "stretches", noted)
+    report = await checked(ministore)
+    assert errors(report) == {} and report.clean
+    # A page of each node's list and the one before it; a page of rows and what is kept of later segments.
+    assert max(found for found, _ in held) <= 6 * 2 * TINY
+    assert max(wanted for _, wanted in held) <= 6 * (TINY + 2 * TINY)
+    assert sum(wanted for _, wanted in held) == len(ministore.live()) > 200
+
+
+async def test_segments_in_any_order_of_their_ids(ministore: MiniStore) -> None:
+    """No writer makes such a row; a check that trusted in that would not see what is wrong with it."""
+    rows = [await ministore.put(b"key-%d" % number, BIG) for number in range(4)]
+    for one, other in ((0, 3), (2, 1)):
+        first, last = rows[one].extents, rows[other].extents
+        mixed = first[:20] + last[20:40] + first[40:], last[:20] + first[20:40] + last[40:]
+        for row, extents in zip((rows[one], rows[other]), mixed, strict=True):
+            ministore.sql("UPDATE object SET extents = %s WHERE key = %s", extents, row.key)
+    report = await checked(ministore)
+    assert errors(report) == {} and report.segments == 12
 
 
 async def test_a_shard_of_another_length(ministore: MiniStore) -> None:

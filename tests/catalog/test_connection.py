@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3gate.catalog import (
+    audit,
     buckets,
     commits,
     completions,
@@ -250,6 +251,7 @@ HOT = [
     listing.FLAT, listing.ROLLED, listing.UPLOADS_FLAT, listing.UPLOADS_ROLLED, garbage.TAKE,
     named.FIRST, named.SEVERAL, lookups.FIND_VERSION, versions.GENERAL, versions.LOCK, removals.REMOVE,
     part_copies.COPY, garbage.RENEW, garbage.FINISH, garbage.PARTS, garbage.FORGET_PARTS, garbage.FINISH_PARKED,
+    audit.SINGLE, audit.SEVERAL,
 ]  # fmt: skip
 # Those that are run seldom, too, are prepared over tables that are empty yet.
 RARE = (
