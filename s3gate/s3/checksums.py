@@ -187,10 +187,10 @@ def mismatch(algorithm: Algorithm) -> S3Error:
 
 
 def md5_mismatch(expected: bytes, calculated: bytes) -> S3Error:
-    """The refusal of a body whose MD5 is another one."""
+    """The refusal of a body whose MD5 is another one: S3 says what it was told in hex, and what it found in base64."""
     return S3Error.of(
         "BadDigest",
-        ExpectedDigest=b64encode(expected).decode(),
+        ExpectedDigest=expected.hex(),
         CalculatedDigest=b64encode(calculated).decode(),
     )
 
