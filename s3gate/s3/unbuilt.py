@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from s3gate.s3 import sse
-from s3gate.s3.errors import S3Error, not_implemented
+from s3gate.s3.errors import S3Error, invalid_argument, not_implemented
 from s3gate.s3.request import Headers
 
 # name -> the values by which nothing is asked (in lower case, but classes of storage as they are written); of all other
@@ -55,6 +55,8 @@ HONOURED = {
     b"x-amz-tagging": _MAKERS,
     b"x-amz-tagging-directive": frozenset(("CopyObject",)),
 }
+COPY_SOURCE = b"x-amz-copy-source"
+_COPYING = frozenset(("CopyObject", "UploadPartCopy"))
 _NOWHERE: frozenset[str] = frozenset()
 GRANTS = b"x-amz-grant-"
 _STORAGE_CLASSES = frozenset(
@@ -79,6 +81,8 @@ _STORAGE_CLASSES = frozenset(
 def refuse_unbuilt(headers: Headers, operation_name: str, storage_classes: Collection[str] = ()) -> None:
     """NotImplemented naming the header and the operation, if one asks for what this operation cannot do.
 
+    What S3 itself refuses here is InvalidArgument: encryption and a source where there is nothing to encrypt or copy.
+
     `storage_classes` are those beside STANDARD whose names are accepted.
     """
     for name, value in headers.items():
@@ -90,6 +94,9 @@ def refuse_unbuilt(headers: Headers, operation_name: str, storage_classes: Colle
                 raise _refusal(name, operation_name)
             if name.startswith(sse.PREFIXES):
                 sse.refuse_misplaced(name, value, operation_name)
+            elif name == COPY_SOURCE and operation_name not in _COPYING:
+                message = "You can only specify a copy source header for copy requests."
+                raise invalid_argument(name.decode(), value.strip().decode("latin-1"), message)
         elif value.strip().lower() not in harmless and operation_name not in HONOURED.get(name, _NOWHERE):
             if name == b"x-amz-storage-class":
                 label = value.strip().decode("latin-1")

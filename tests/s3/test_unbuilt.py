@@ -26,7 +26,6 @@ HONOURED = [
     "x-amz-checksum-xxhash128",
     "x-amz-checksum-xxhash3",
     "x-amz-checksum-xxhash64",
-    "x-amz-copy-source",
     "x-amz-copy-source-if-match",
     "x-amz-copy-source-if-modified-since",
     "x-amz-copy-source-if-none-match",
@@ -92,7 +91,12 @@ def model_headers() -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize(("operation", "name"), sorted(model_headers()))
 def test_every_header_of_the_model_is_honoured_or_refused(operation, name):
-    if name in HONOURED or operation in HONOURED_BY.get(name, ()) or name.encode().startswith(sse.PREFIXES):
+    if (
+        name in HONOURED
+        or name == "x-amz-copy-source"
+        or operation in HONOURED_BY.get(name, ())
+        or name.encode().startswith(sse.PREFIXES)
+    ):
         assert refused(name, "anything", operation) is None
     elif name == "x-amz-storage-class":
         assert refused(name, "GLACIER", operation) == f"NotImplemented {name}"
@@ -137,3 +141,11 @@ def test_what_asks_for_something_is_refused_by_name(name, value):
 def test_an_unknown_storage_class_is_invalid():
     assert refused("x-amz-storage-class", "PAPER") == "InvalidStorageClass"
     assert refused("x-amz-storage-class", "standard") == "InvalidStorageClass"
+
+
+# https://github.com/versity/versitygw/pull/1642 tells what AWS answers
+@pytest.mark.parametrize(
+    "operation", ["GetObject", "HeadBucket", "DeleteObject", "CompleteMultipartUpload", "CreateBucket"]
+)
+def test_a_source_is_named_by_copies_only(operation):
+    assert refused("x-amz-copy-source", "bucket/key", operation) == "InvalidArgument"
