@@ -47,7 +47,7 @@ def choose(
     `checksum_kind` is "ALGORITHM:TYPE" of the upload if its creator chose one: then a composite upload's list
     must repeat every part's checksum. `upload_id` is for the refusals, which name it.
     """
-    _check_order(listed, upload_id)
+    _check_order(listed, upload_id, consecutive=checksum_kind.endswith(COMPOSITE))
     by_number = {part.part_number: part for part in stored}
     chosen = []
     for claim in listed:
@@ -104,11 +104,15 @@ def request_digest(listed: Sequence[CompletedPart]) -> bytes:
     return hashlib.sha256(lines.encode("utf-8", "replace")).digest()
 
 
-def _check_order(listed: Sequence[CompletedPart], upload_id: str) -> None:
+def _check_order(listed: Sequence[CompletedPart], upload_id: str, *, consecutive: bool) -> None:
+    """`consecutive`: none may be missing, as AWS has it of parts whose checksums make the object's.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompletedPart.html
+    """
     previous = 0
     for claim in listed:
         number = claim.part_number
-        if number <= previous:
+        if number <= previous or (consecutive and number != previous + 1):
             if number < 1:
                 raise invalid_argument("PartNumber", str(number), "PartNumber must be >= 1")
             raise S3Error.of("InvalidPartOrder", UploadId=upload_id)

@@ -254,6 +254,22 @@ async def test_composite_checksums(bench: Bench) -> None:
     assert reply.text("ChecksumType") == "COMPOSITE"
 
 
+@pytest.mark.parametrize(("kind", "wanted"), [("COMPOSITE", "InvalidPartOrder"), ("FULL_OBJECT", "")])
+async def test_parts_whose_checksums_make_the_objects_have_no_gaps(bench: Bench, kind: str, wanted: str) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompletedPart.html"""
+    headers = {"x-amz-checksum-algorithm": "CRC32", "x-amz-checksum-type": kind}
+    for numbers in ([2], [1, 3]):
+        upload = await Upload.create(bench, headers)
+        data, lines = b"a" * FIVE, {}
+        for number in numbers:
+            await upload.part(number, data, {"x-amz-checksum-crc32": b64(crc32(data))})
+            lines[number] = f"<ChecksumCRC32>{b64(crc32(data))}</ChecksumCRC32>"
+        if wanted:
+            assert await code(upload.complete(upload.document(extra=lines))) == wanted
+        else:
+            assert (await upload.complete(upload.document(extra=lines))).status == 200
+
+
 async def test_full_object_checksums_are_combined(bench: Bench) -> None:
     headers = {"x-amz-checksum-algorithm": "CRC32", "x-amz-checksum-type": "FULL_OBJECT"}
     upload = await Upload.create(bench, headers)
