@@ -49,16 +49,20 @@ def no_such_upload(call: Call) -> S3Error:
     return S3Error.of("NoSuchUpload", UploadId=call.request.query.get("uploadId") or "")
 
 
-def check_part_algorithm(call: Call, upload: UploadRow) -> None:
-    """A part brings no other checksum than its upload was created with; to a composite upload it brings one."""
+def check_part_algorithm(call: Call, upload: UploadRow) -> bool:
+    """A part brings no other checksum than its upload was created with; to a composite upload it brings one.
+
+    Whether it does.
+    """
     expected = parse_request(call.request.headers, call.auth.payload)
     if expected.digest is None and expected.trailer is None:
         if upload.checksum_type == COMPOSITE:
             raise _mismatch(upload, "null")
-        return
+        return False
     open_to = () if expected.algorithm in DECLARED else ("",)
     if upload.checksum_algorithm not in (*open_to, expected.algorithm.value):
         raise _mismatch(upload, expected.algorithm.value.lower())
+    return True
 
 
 def _mismatch(upload: UploadRow, actual: str) -> S3Error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from s3gate.operations._encryption import confirmed, sealed_part
 from s3gate.operations._parts import part_row
-from s3gate.operations._replies import etag_header
+from s3gate.operations._replies import checksum_headers, etag_header
 from s3gate.operations._traits import check_digest_of_locked
 from s3gate.operations._uploads import check_part_algorithm, find_upload
 from s3gate.operations._writing import body_length, write_body
@@ -21,7 +21,7 @@ async def upload_part(call: Call) -> Response:
     refuse_conditions(request.headers)
     length = body_length(call)
     upload = await find_upload(call)
-    check_part_algorithm(call, upload)
+    brings_checksum = check_part_algorithm(call, upload)
     check_digest_of_locked(call, upload.traits, "Put Part")
     if upload.checksum_algorithm:
         call.body.default_algorithm = Algorithm(upload.checksum_algorithm)
@@ -29,6 +29,7 @@ async def upload_part(call: Call) -> Response:
     written, digests = await write_body(call, length, upload.group_id or None, sealing)
     part = part_row(upload, number, written, length, digests, sealing, call.now)
     await gate.catalog.put_part(upload, part)
-    algorithm, _, rest = digests.checksum.partition(":")
-    checksum = (f"x-amz-checksum-{algorithm.lower()}".encode(), rest.rpartition(":")[2].encode())
-    return Response(headers=[etag_header(part.etag), checksum, *confirmed(sealing)])
+    answer = [etag_header(part.etag), *confirmed(sealing)]
+    if brings_checksum:  # of one that was only computed, ListParts tells and this answer does not, as AWS documents
+        answer += checksum_headers(digests.checksum)[:1]
+    return Response(headers=answer)

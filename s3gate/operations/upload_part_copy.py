@@ -61,7 +61,8 @@ async def upload_part_copy(call: Call) -> Response:
             if attempt == ATTEMPTS:
                 raise
         else:
-            document = xml_out.copy_result("CopyPartResult", part.etag, part.modified_at, part.checksum)
+            checksum = part.checksum if upload.checksum_algorithm else ""
+            document = xml_out.copy_result("CopyPartResult", part.etag, part.modified_at, checksum)
             return xml(document, source_version(source.bucket, source.row) + confirmed(sealing))
     raise AssertionError("unreachable")
 

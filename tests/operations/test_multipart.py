@@ -303,6 +303,25 @@ async def test_what_was_chosen_is_echoed(bench: Bench) -> None:
     assert reply.headers["x-amz-checksum-type"] == "COMPOSITE"
 
 
+# "This will only be present if the checksum was provided in the request", and of copies: "if the multipart upload
+# request was created with the … checksum algorithm" (API_UploadPart.html and API_CopyPartResult.html)
+async def test_whose_checksum_a_part_is_answered_with(bench: Bench) -> None:
+    await bench.put("/box/source", b"data")
+    plain = await Upload.create(bench)
+    sent = await plain.part(1, b"data")
+    assert not any(name.startswith("x-amz-checksum-") for name in sent.headers)
+    given = await plain.part(2, b"data", {"x-amz-checksum-crc32": b64(crc32(b"data"))})
+    assert [name for name in given.headers if name.startswith("x-amz-checksum-")] == ["x-amz-checksum-crc32"]
+    listed = await bench.ask("GET", f"/box/big?uploadId={plain.id}")
+    assert (listed.text("ChecksumCRC64NVME") is not None, listed.text("ChecksumCRC32")) == (True, b64(crc32(b"data")))
+    source = {"x-amz-copy-source": "/box/source"}
+    copied = await bench.ask("PUT", f"/box/big?partNumber=3&uploadId={plain.id}", headers=source)
+    assert (copied.text("ETag"), copied.text("ChecksumCRC64NVME")) == (f'"{md5(b"data")}"', None)
+    summed = await Upload.create(bench, {"x-amz-checksum-algorithm": "CRC64NVME"})
+    copied = await bench.ask("PUT", f"/box/big?partNumber=1&uploadId={summed.id}", headers=source)
+    assert copied.text("ChecksumCRC64NVME") == listed.text("ChecksumCRC64NVME")
+
+
 async def test_parts_that_are_refused(bench: Bench, upload: Upload) -> None:
     for number in ("0", "10001", "-1", "x", ""):
         assert await code(bench.put(f"/box/big?partNumber={number}&uploadId={upload.id}")) == "InvalidArgument"
