@@ -54,12 +54,21 @@ _LOOKING = frozenset(
 )
 # What they want is in their bodies: they ask when they have read them.
 _ASKING = ASKED_ELSEWHERE | {"CreateBucket", "PostObject"}
+# Whoever signs nothing may not do these, whatever is public: "must be authenticated and signed", says AWS of copies.
+_COPIES = "Anonymous users cannot copy objects.  Please authenticate."
+_NOT_FOR_NOBODY = {
+    "CopyObject": _COPIES,
+    "CreateMultipartUpload": "Anonymous users cannot initiate multipart uploads.  Please authenticate.",
+    "UploadPartCopy": _COPIES,
+}
 _NOBODY = Bearer(ANONYMOUS)
 
 
 async def authorize(call: Call) -> None:
     """AccessDenied, or what the request names is not there; else the request is let into its bucket as it is now."""
     name = call.operation.name
+    if call.identity is None and name in _NOT_FOR_NOBODY:
+        raise S3Error.of("AccessDenied", _NOT_FOR_NOBODY[name])
     if not call.request.bucket or name == "CreateBucket":
         await _authorize_unplaced(call)
     elif name in _COMPARING:

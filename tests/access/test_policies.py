@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 import requests
+from botocore.exceptions import ClientError
 
 from tests.access.world import (
     ALLOWED,
@@ -321,6 +322,25 @@ def test_pages_and_forms_of_nobody(world: World, main: Holder, bucket: str) -> N
     main.s3.delete_bucket_policy(Bucket=bucket)
     answer = requests.post(signed["url"], data=signed["fields"], files={"file": b"x"}, timeout=30)
     assert answer.status_code == 403
+
+
+def test_what_nobody_may_even_where_everybody_may(world: World, main: Holder, bucket: str) -> None:
+    """https://github.com/s3fs-fuse/s3fs-fuse/pull/594, https://github.com/awsdocs/amazon-s3-userguide/pull/91"""
+    world.let(bucket, allow("s3:*", everything(bucket), Principal="*"))
+    nobody, upload = world.of(NOBODY).s3, main.s3.create_multipart_upload(Bucket=bucket, Key="big")["UploadId"]
+    source = {"Bucket": bucket, "CopySource": f"{bucket}/key"}
+    refused = {
+        "copy objects": lambda: nobody.copy_object(**source, Key="copy"),
+        "initiate multipart uploads": lambda: nobody.create_multipart_upload(Bucket=bucket, Key="big"),
+    }
+    for what, ask in refused.items():
+        with pytest.raises(ClientError) as caught:
+            ask()
+        error = caught.value.response["Error"]
+        assert (error["Code"], error["Message"]) == (REFUSED, f"Anonymous users cannot {what}.  Please authenticate.")
+    part = {"Key": "big", "UploadId": upload, "PartNumber": 1}
+    assert outcome(lambda: nobody.upload_part_copy(**source, **part)) == REFUSED
+    assert outcome(lambda: nobody.put_object(Bucket=bucket, Key="new", Body=b"")) == ALLOWED
 
 
 def test_policy_variables_and_unsigned_queries(world: World, bucket: str) -> None:
