@@ -43,14 +43,7 @@ async def select(call: Call) -> Selected:
     headers, query = call.request.headers, call.request.query
     bucket, row = await find_object(call)
     encryption = opened_reading(call, row)
-    try:
-        check_read(headers, row.etag, row.modified_at, call.now)
-    except S3Error as error:
-        if bucket.versioning:
-            error.with_headers(x_amz_version_id=versions.encode(row.version, row.version_id))
-        if error.status == 304:
-            error.headers.update(object_headers.of_not_modified(row.headers))
-        raise
+    check_conditions(call, bucket, row)
     answer = object_headers.of_object(row.headers, row.etag, row.modified_at)
     selected = Selected(bucket, row, 0, row.size, 200, answer, encryption)
     number = query.get("partNumber") if query.raw else None
@@ -75,6 +68,18 @@ async def select(call: Call) -> Selected:
         answer += lock_headers(row.lock, row.retain_until)
     selected.headers = object_headers.override(answer, query, signed=not call.auth.is_anonymous)
     return selected
+
+
+def check_conditions(call: Call, bucket: BucketRow, row: ObjectRow) -> None:
+    """PreconditionFailed, or NotModified with what a cache has to hear again, unless the read may go on."""
+    try:
+        check_read(call.request.headers, row.etag, row.modified_at, call.now)
+    except S3Error as error:
+        if bucket.versioning:
+            error.with_headers(x_amz_version_id=versions.encode(row.version, row.version_id))
+        if error.status == 304:
+            error.headers.update(object_headers.of_not_modified(row.headers))
+        raise
 
 
 async def find_object(call: Call, *, sees_markers: bool = False) -> tuple[BucketRow, ObjectRow]:

@@ -7,12 +7,11 @@ from bisect import bisect_right
 from s3gate.catalog.rows import ObjectRow
 from s3gate.operations._content import manifest_of, unless_gone
 from s3gate.operations._encryption import opened_reading
-from s3gate.operations._reading import find_object, is_multipart
+from s3gate.operations._reading import check_conditions, find_object, is_multipart
 from s3gate.operations._replies import row_version, xml
 from s3gate.operations.exchange import Call, Response
 from s3gate.s3 import attributes, storage_class, xml_attributes
 from s3gate.s3.attributes import Wanted
-from s3gate.s3.conditions import refuse_conditions
 from s3gate.s3.headers import http_date
 from s3gate.s3.parts import COMPOSITE
 from s3gate.s3.xml_attributes import PartsPage
@@ -24,9 +23,9 @@ async def get_object_attributes(call: Call) -> Response:
 
 async def _attributes(call: Call) -> Response:
     asked = attributes.wanted(call.request.headers)
-    refuse_conditions(call.request.headers)
     bucket, row = await find_object(call)
     opened_reading(call, row)  # which insists on a customer's key
+    check_conditions(call, bucket, row)
     parts = None
     if attributes.OBJECT_PARTS in asked.names and is_multipart(row):
         parts = await _parts(call, row, asked)

@@ -294,6 +294,28 @@ async def test_attributes_of_a_plain_object(bench: Bench) -> None:
     assert await code(attributes(bench, "/box/k", "Size")) == "InvalidArgument"
 
 
+# "Conditional request headers", https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectAttributes.html
+@pytest.mark.parametrize(
+    ("conditions", "wanted"),
+    [
+        ({"if-match": "own", "if-unmodified-since": "Mon, 01 Jan 2024 00:00:00 GMT"}, 200),
+        ({"if-none-match": "own", "if-modified-since": "Mon, 01 Jan 2024 00:00:00 GMT"}, 304),
+        ({"if-match": '"other"'}, 412),
+        ({"if-none-match": '"other"'}, 200),
+    ],
+)
+async def test_attributes_under_conditions(bench: Bench, conditions: dict[str, str], wanted: int) -> None:
+    etag = (await bench.put("/box/k", b"hello")).headers["etag"]
+    given = {name: etag if value == "own" else value for name, value in conditions.items()}
+    try:
+        status = (
+            await bench.ask("GET", "/box/k?attributes", headers={"x-amz-object-attributes": "ETag", **given})
+        ).status
+    except S3Error as error:
+        status = error.status
+    assert status == wanted
+
+
 @pytest.mark.parametrize("kind", ["COMPOSITE", "FULL_OBJECT"])
 async def test_attributes_of_parts(bench: Bench, kind: str) -> None:
     headers = {"x-amz-checksum-algorithm": "CRC32", "x-amz-checksum-type": kind}
