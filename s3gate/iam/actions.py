@@ -153,6 +153,12 @@ def ask_to_list(bucket: str) -> Ask:
     return Ask(LIST, bucket_arn(bucket), bucket)
 
 
+def ask_to_see(request: Request, action: str) -> Ask:
+    """For one thing that is known of the version which the request reads."""
+    named = _OF_A_VERSION.get(action, action) if "versionId" in request.query else action
+    return Ask(named, object_arn(request.bucket, request.key), request.bucket, True)
+
+
 def bucket_arn(bucket: str) -> str:
     return ARN + bucket
 

@@ -15,7 +15,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from s3gate.catalog.rows import BucketRow, ObjectRow
-from s3gate.iam.actions import ASKED_ELSEWHERE, Ask, ask_to_list, asks, asks_of_copied_tags, asks_of_source
+from s3gate.iam.actions import (
+    ASKED_ELSEWHERE,
+    Ask,
+    ask_to_list,
+    ask_to_see,
+    asks,
+    asks_of_copied_tags,
+    asks_of_source,
+)
 from s3gate.iam.context import Facts
 from s3gate.iam.decide import (
     Bearer,
@@ -200,6 +208,16 @@ async def may_list(call: Call, row: BucketRow) -> bool:
     if is_owners_root(bearer, access):
         return True
     return decide([ask_to_list(row.name)], bearer, access, await _facts(call, row, None)).allowed
+
+
+async def may_see(call: Call, row: BucketRow, found: ObjectRow, action: str) -> bool:
+    """Whether they could ask for this by an operation of its own: what they read tells it them only then."""
+    bearer, access = bearer_of(call), _access(row)
+    if _is_all_theirs(bearer, access, found):
+        return True
+    facts = await _facts(call, row, None)
+    facts.object_tags = found.tags
+    return decide([ask_to_see(call.request, action)], bearer, access, facts, found.acl).allowed
 
 
 def account_of_caller(call: Call) -> str:

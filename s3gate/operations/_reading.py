@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from s3gate.catalog.rows import BucketRow, ObjectRow, VersionRef
-from s3gate.operations._access import admit_to_object, may_list
+from s3gate.operations._access import admit_to_object, may_list, may_see
 from s3gate.operations._bucket import check_owner
 from s3gate.operations._content import manifest_of
 from s3gate.operations._encryption import Opened, opened_reading
 from s3gate.operations._expiry import expiration_of_read
 from s3gate.operations._failures import no_such_bucket, no_such_key
 from s3gate.operations._replies import checksum_headers, version_header
-from s3gate.operations._traits import lock_headers
+from s3gate.operations._traits import hold_headers, retention_headers
 from s3gate.operations.exchange import Call, RawHeaders
 from s3gate.s3 import headers as object_headers
 from s3gate.s3 import ranges, tags, versions
@@ -62,10 +62,8 @@ async def select(call: Call) -> Selected:
         answer += expiration_of_read(call, bucket, row)
     if encryption is not None:
         answer += encryption.headers
-    if row.tags:
-        answer.append((b"x-amz-tagging-count", b"%d" % tags.count(row.tags)))
-    if row.lock:
-        answer += lock_headers(row.lock, row.retain_until)
+    if row.tags or row.lock:
+        answer += await _details(call, bucket, row)
     selected.headers = object_headers.override(answer, query, signed=not call.auth.is_anonymous)
     return selected
 
@@ -133,6 +131,19 @@ def missing(key: bytes, marker: ObjectRow | None, version_id: str | None, method
         allow="DELETE",
         last_modified=object_headers.http_date(marker.modified_at).decode(),
     )
+
+
+async def _details(call: Call, bucket: BucketRow, row: ObjectRow) -> RawHeaders:
+    """How many tags there are and what locks the version: each said to those who could ask for it by itself."""
+    shown: RawHeaders = []
+    if row.tags and await may_see(call, bucket, row, "s3:GetObjectTagging"):
+        shown.append((b"x-amz-tagging-count", b"%d" % tags.count(row.tags)))
+    retention, hold = retention_headers(row.lock, row.retain_until), hold_headers(row.lock)
+    if retention and await may_see(call, bucket, row, "s3:GetObjectRetention"):
+        shown += retention
+    if hold and await may_see(call, bucket, row, "s3:GetObjectLegalHold"):
+        shown += hold
+    return shown
 
 
 def is_multipart(row: ObjectRow) -> bool:

@@ -75,16 +75,19 @@ def hold_of(bits: int) -> bool | None:
     return bool(bits & LEGAL_HOLD) if bits & (LEGAL_HOLD | HOLD_SAID) else None
 
 
-def lock_headers(bits: int, until: datetime | None) -> RawHeaders:
-    """What GET and HEAD answer of a locked version."""
-    shown: RawHeaders = []
-    retention, hold = retention_of(bits, until), hold_of(bits)
-    if retention is not None:
-        shown.append((lock.MODE.encode(), retention.mode.encode()))
-        shown.append((lock.UNTIL.encode(), lock.iso_date(retention.until).encode()))
-    if hold is not None:
-        shown.append((lock.HOLD.encode(), (lock.ON if hold else lock.OFF).encode()))
-    return shown
+def retention_headers(bits: int, until: datetime | None) -> RawHeaders:
+    """What GET and HEAD answer of a version that is retained."""
+    retention = retention_of(bits, until)
+    if retention is None:
+        return []
+    moment = lock.iso_date(retention.until)
+    return [(lock.MODE.encode(), retention.mode.encode()), (lock.UNTIL.encode(), moment.encode())]
+
+
+def hold_headers(bits: int) -> RawHeaders:
+    """The same of a version of whose legal hold anybody ever said anything."""
+    hold = hold_of(bits)
+    return [] if hold is None else [(lock.HOLD.encode(), (lock.ON if hold else lock.OFF).encode())]
 
 
 def _lock_of(asked: Asked | None) -> tuple[int, datetime | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -341,6 +342,32 @@ def test_what_nobody_may_even_where_everybody_may(world: World, main: Holder, bu
     part = {"Key": "big", "UploadId": upload, "PartNumber": 1}
     assert outcome(lambda: nobody.upload_part_copy(**source, **part)) == REFUSED
     assert outcome(lambda: nobody.put_object(Bucket=bucket, Key="new", Body=b"")) == ALLOWED
+
+
+def test_tags_and_locks_are_told_to_whom_they_would_be_told(world: World, main: Holder) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html"""
+    bucket = world.bucket(ObjectLockEnabledForBucket=True)
+    until = datetime.now(UTC) + timedelta(hours=1)
+    lock = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": until, "ObjectLockLegalHoldStatus": "ON"}
+    named = {"Bucket": bucket, "Key": "key"}
+    version = main.s3.put_object(**named, Body=b"", Tagging="a=b", **lock)["VersionId"]
+    tags, retention, hold = {"TagCount"}, {"ObjectLockMode", "ObjectLockRetainUntilDate"}, {"ObjectLockLegalHoldStatus"}
+    user = world.user()
+    for rights, told in (
+        ([], set()),
+        (["s3:GetObjectTagging"], tags),
+        (["s3:GetObjectRetention"], retention),
+        (["s3:GetObjectLegalHold"], hold),
+        (["s3:GetObjectTagging", "s3:GetObjectRetention", "s3:GetObjectLegalHold"], tags | retention | hold),
+    ):
+        user.let(allow(["s3:GetObject", "s3:GetObjectVersion", *rights]))
+        for ask in (user.s3.get_object, user.s3.head_object):
+            assert ask(**named).keys() & (tags | retention | hold) == told
+    # Of a version that is named, its own action counts.
+    user.let(allow(["s3:GetObjectVersion", "s3:GetObjectTagging"]))
+    assert "TagCount" not in user.s3.head_object(**named, VersionId=version)
+    user.let(allow(["s3:GetObjectVersion", "s3:GetObjectVersionTagging"]))
+    assert user.s3.head_object(**named, VersionId=version)["TagCount"] == 1
 
 
 def test_policy_variables_and_unsigned_queries(world: World, bucket: str) -> None:
