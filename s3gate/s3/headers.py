@@ -44,6 +44,10 @@ _OVERRIDES = {
         "expires",
     )
 }
+_NOT_OVERRIDABLE = (
+    "is not in the set of overridable response headers. Please refer to the S3 API documentation for a complete list "
+    "of overridable response headers."
+)
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
 _DAYS = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
 _MONTHS = (b"", *b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
@@ -123,10 +127,11 @@ def override(found: Pairs, query: Query, *, signed: bool) -> Pairs:
     if not query.raw:
         return found
     chosen: dict[bytes, bytes] = {}
-    for parameter, header in _OVERRIDES.items():
-        text = query.get(parameter)
-        if text is not None:
-            chosen[header] = _header_value(parameter, text)
+    for parameter, text in query:
+        if parameter in _OVERRIDES:
+            chosen.setdefault(_OVERRIDES[parameter], _header_value(parameter, text))
+        elif parameter.startswith("response-"):
+            raise invalid_argument(parameter, text, f"{parameter} {_NOT_OVERRIDABLE}")
     if not chosen:
         return found
     if not signed:

@@ -145,6 +145,13 @@ def test_overrides_cannot_begin_another_header(value):
     )
 
 
+def test_only_some_headers_can_be_overridden():
+    """https://github.com/versity/versitygw/issues/2075"""
+    with pytest.raises(S3Error, match="response-age is not in the set of overridable response headers") as caught:
+        headers.override([], Query.parse(b"response-age=1"), signed=True)
+    assert caught.value.extra == {"ArgumentName": "response-age", "ArgumentValue": "1"}
+
+
 NAMES = st.sampled_from([b"content-type", b"content-encoding", b"expires", b"x-amz-meta-a", b"x-amz-meta-\xc3\xa4"])
 
 
