@@ -119,7 +119,7 @@ class Decoder:
     def finish(self) -> dict[str, str]:
         """The trailers, once the body is over. Raises what is wrong with a body that is not complete."""
         if self._awaits is not _Awaits.NOTHING:
-            if self._awaits is _Awaits.TRAILER and self._trailers:
+            if self._signer is not None and self._trailers and TRAILER_SIGNATURE not in self._trailers:
                 raise S3Error.of("MalformedTrailerError")
             raise _malformed(f"The body ended before {self._awaits.value}")
         return self._trailers

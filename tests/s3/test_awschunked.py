@@ -257,6 +257,14 @@ def test_malformed_trailers(trailers):
     assert code_of(UNSIGNED_TRAILER, unsigned_body([b"hi"], trailers), 2, (CRC,)) == "MalformedTrailerError"
 
 
+# https://github.com/versity/versitygw/issues/1660 and 1666: what S3 says where the last delimiter is incomplete
+@pytest.mark.parametrize("body", BODIES, ids=lambda body: f"{body[0].name}-{len(body[1])}")
+@pytest.mark.parametrize("end", [b"", b"\r", b"\rX"])
+def test_the_last_line_break_is_part_of_the_body(body, end):
+    mode, framed, trailers, _ = body
+    assert code_of(mode, framed[:-2] + end, 8197, trailers) == "IncompleteBody"
+
+
 def test_trailers_only_where_the_mode_has_them():
     body = signed_body([b"hi"])[:-2] + f"{CRC}:AAAAAA==\r\n\r\n".encode()
     assert code_of(SIGNED, body, 2, (CRC,)) == "MalformedTrailerError"
