@@ -93,8 +93,8 @@ def _version(entry: DeleteEntry) -> VersionRef | None:
     """The version that is named. In a list, one that cannot be is a version that is not there."""
     try:
         return versions.decode(entry.version_id) if entry.version_id else None
-    except S3Error as error:
-        raise S3Error.of("NoSuchVersion", error.message) from None
+    except S3Error:
+        raise S3Error.of("NoSuchVersion") from None
 
 
 def _condition(entry: DeleteEntry) -> Condition:

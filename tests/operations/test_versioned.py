@@ -228,6 +228,7 @@ async def test_deleting_many(versioned: Bench) -> None:
     assert f"<Deleted><Key>b</Key><VersionId>{second}</VersionId></Deleted>" in text
     assert f"<Deleted><Key>a</Key><VersionId>{NOWHERE}</VersionId></Deleted>" in text
     assert reply.texts("Code") == ["NoSuchVersion", "NoSuchKey"]
+    assert reply.text("Message") == "The specified version does not exist."
     reply = await delete_many(versioned, f"<Key>a</Key><VersionId>{marker}</VersionId>")
     assert reply.texts("VersionId") == reply.texts("DeleteMarkerVersionId") == [marker]
     assert (await versioned.ask("GET", "/box/a")).headers["x-amz-version-id"] == first
