@@ -104,6 +104,7 @@ CODES: dict[str, tuple[int, str]] = {
     ),
     "MissingRequestBodyError": (400, "Request Body is empty"),
     "MissingSecurityHeader": (400, "Your request was missing a required header"),
+    "NoLoggingStatusForKey": (400, "There is no such thing as a logging status subresource for a key."),
     "NoSuchObjectLockConfiguration": (
         404,
         "The specified object does not have a ObjectLock configuration",
@@ -116,6 +117,7 @@ CODES: dict[str, tuple[int, str]] = {
         400,
         "Your socket connection to the server was not read from or written to within the timeout period.",
     ),
+    "RequestTorrentOfBucketError": (400, "Requesting the torrent file of a bucket is not permitted."),
     "TooManyBuckets": (400, "You have attempted to create more buckets than allowed"),
     "TooManyConfigurations": (
         400,

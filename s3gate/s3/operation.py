@@ -231,6 +231,12 @@ SUBRESOURCES = frozenset(row.subresource for row in OPERATIONS.values()) - {""}
 _PARAMETERS = frozenset().union(*(row.takes for row in OPERATIONS.values()))
 # Parameters that change which bytes an operation touches: ignoring one would read or write something else.
 _WEIGHTY = frozenset(("annotationName", "partNumber", "versionId"))
+# What S3 has words of its own for, where a sub-resource is asked of the wrong thing.
+_MISPLACED = {
+    ("GET", BUCKET, "torrent"): ("RequestTorrentOfBucketError", None),
+    ("GET", OBJECT, "logging"): ("NoLoggingStatusForKey", None),
+    ("GET", OBJECT, "versions"): ("InvalidRequest", "There is no such thing as the ?versions sub-resource for a key"),
+}
 _METHODS = {
     (level, subresource): tuple(m for m, at, of in _ROUTES if (at, of) == (level, subresource))
     for _, level, subresource in _ROUTES
@@ -301,7 +307,8 @@ def _not_taken(name: str, value: str) -> S3Error:
 def _no_row(method: str, level: str, subresource: str) -> S3Error:
     methods = _METHODS.get((level, subresource))
     if methods is None:
-        return _unknown(subresource)
+        refused = _MISPLACED.get((method, level, subresource))
+        return _unknown(subresource) if refused is None else S3Error.of(*refused)
     resource = "UPLOAD" if subresource == "uploadId" else (subresource or level).upper()
     error = S3Error.of("MethodNotAllowed", Method=method, ResourceType=resource)
     return error.with_headers(allow=", ".join([each for each in methods if each != method]))

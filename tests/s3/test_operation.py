@@ -144,6 +144,20 @@ def test_subresource_of_another_level_or_method() -> None:
     assert error("DELETE", SERVICE).status == 405
 
 
+@pytest.mark.parametrize(
+    ("level", "subresource", "code"),
+    [  # of ?versions: https://github.com/versity/versitygw/issues/1688; the two codes are in API_Error.html
+        (OBJECT, "versions", "InvalidRequest"),
+        (OBJECT, "logging", "NoLoggingStatusForKey"),
+        (BUCKET, "torrent", "RequestTorrentOfBucketError"),
+    ],
+)
+def test_subresources_of_the_wrong_thing(level: str, subresource: str, code: str) -> None:
+    refused = error("GET", level, subresource)
+    assert (refused.status, refused.code) == (400, code)
+    assert error("PUT", level, subresource).status == 501
+
+
 def test_two_subresources_contradict_each_other() -> None:
     refused = error("GET", BUCKET, "acl&policy")
     assert (refused.status, refused.code) == (400, "InvalidArgument")
