@@ -6,8 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from s3gate.catalog.catalog import Catalog
-from s3gate.catalog.rows import NodeRow
-from s3gate.geometry.placement import Group
+from s3gate.geometry.placement import Group, NodeView
 from s3gate.store.limits import DOWN_SECONDS, SUSPECT_SECONDS
 
 
@@ -50,31 +49,31 @@ class FleetReport:
 
 async def nodes(catalog: Catalog) -> FleetReport:
     """Read the fleet."""
-    rows, groups = await catalog.fleet()
-    by_id = {row.node_id: row for row in rows}
-    return FleetReport([_node_line(row) for row in rows], [_group_line(group, by_id) for group in groups])
+    found, groups = await catalog.fleet()
+    by_id = {node.node_id: node for node in found}
+    return FleetReport([_node_line(node) for node in found], [_group_line(group, by_id) for group in groups])
 
 
-def _node_line(row: NodeRow) -> NodeLine:
-    age = row.heartbeat_age_seconds
+def _node_line(node: NodeView) -> NodeLine:
+    age = node.heartbeat_age_seconds
     heard = "up" if age < SUSPECT_SECONDS else "suspect" if age < DOWN_SECONDS else "down"
     return NodeLine(
-        node_id=row.node_id.hex(),
+        node_id=node.node_id.hex(),
         heard=heard,
-        state=row.state,
-        address=row.address,
-        host=row.host,
-        zone=row.zone,
-        device=row.device,
-        capacity_bytes=row.capacity_bytes,
-        free_bytes=row.free_bytes,
-        used_bytes=row.used_bytes,
-        incarnation=row.incarnation,
+        state=node.state,
+        address=node.address,
+        host=node.host,
+        zone=node.zone,
+        device=node.device,
+        capacity_bytes=node.capacity_bytes,
+        free_bytes=node.free_bytes,
+        used_bytes=node.used_bytes,
+        incarnation=node.incarnation,
         heartbeat_age_seconds=round(age, 1),
     )
 
 
-def _group_line(group: Group, by_id: dict[bytes, NodeRow]) -> GroupLine:
+def _group_line(group: Group, by_id: dict[bytes, NodeView]) -> GroupLine:
     members = [by_id[node_id] for node_id in group.nodes if node_id in by_id]
     devices = Counter(member.device for member in members)
     hosts = Counter(member.host for member in members)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import cast
 
 from chunkd.wire import ClusterKey
 from s3gate.catalog.catalog import Catalog
 from s3gate.catalog.limits import Limits
-from s3gate.geometry.placement import NodeView
 from s3gate.geometry.stripe import Layout
 from s3gate.settings import Settings
 from s3gate.store.budget import Budget
@@ -41,8 +39,7 @@ async def open_store(settings: Settings, key: ClusterKey) -> AsyncIterator[Opene
         store = Store(key, StoreLimits(cache_bytes=0), catalog.ids, time.time, layout=Layout(0), budget=budget)
         try:
             nodes, groups = await catalog.fleet()
-            # Rows have everything that a view has, under the same names; the two rooms do not know each other.
-            store.update(cast("Sequence[NodeView]", nodes), groups, await catalog.layouts())
+            store.update(nodes, groups, await catalog.layouts())
             yield Opened(settings, catalog, store)
         finally:
             await store.close()

@@ -48,7 +48,6 @@ from s3gate.catalog.rows import (
     Deleted,
     ListPage,
     Manifest,
-    NodeRow,
     ObjectRow,
     PartRow,
     Stored,
@@ -63,7 +62,7 @@ from s3gate.catalog.settings import BucketSettings
 from s3gate.catalog.settlement import Settlement
 from s3gate.catalog.uploads import Uploads
 from s3gate.geometry.ids import IdSource
-from s3gate.geometry.placement import Group
+from s3gate.geometry.placement import Group, NodeView
 from s3gate.geometry.stripe import Layout
 
 CLOSE_SECONDS = 0.75
@@ -383,7 +382,7 @@ class Catalog(Chores):
         """False when the node has to join again."""
         return await self._nodes.heartbeat(node)
 
-    async def fleet(self) -> tuple[list[NodeRow], list[Group]]:
+    async def fleet(self) -> tuple[list[NodeView], list[Group]]:
         """All nodes and groups."""
         return await self._nodes.fleet()
 

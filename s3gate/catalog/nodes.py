@@ -6,15 +6,15 @@ Postgres' clock alone, so that no gate's clock makes a node look dead (law 13).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from s3gate.catalog.connection import BEGIN, COMMIT, ROLLBACK, Connection, Statement
 from s3gate.catalog.errors import NodeRefused
 from s3gate.catalog.parameters import BYTEA, BYTEA_ARRAY, FLOAT8, INT4, INT4_ARRAY, INT8, TEXT
 from s3gate.catalog.pool import Pool
-from s3gate.catalog.rows import NodeRow
-from s3gate.geometry.placement import Group
+from s3gate.geometry.placement import Group, NodeView
+from s3gate.geometry.plan import GroupPlan
 from s3gate.geometry.stripe import Layout, make_layout
 
 # A known incarnation is counted up; the one before it only with the nonce of the join that counted it (a retry whose
@@ -63,7 +63,7 @@ HEARTBEAT = Statement(
 NODES = Statement(
     "node_list",
     """SELECT node_id, incarnation, address, socket, host, zone, device, state, capacity_bytes, free_bytes, used_bytes,
-              queue, fsync_seconds, io_errors, extract(epoch FROM now() - seen_at)::double precision
+              queue, fsync_seconds, extract(epoch FROM now() - seen_at)::double precision
        FROM node ORDER BY node_id""",
 )
 GROUPS = Statement("group_list", "SELECT group_id, epoch, nodes, writable FROM placement_group ORDER BY group_id")
@@ -141,16 +141,7 @@ class Beating(Protocol):
     def io_errors(self) -> int: ...
 
 
-class Plan(Protocol):
-    """What an allocator decided."""
-
-    @property
-    def create(self) -> Sequence[tuple[bytes, ...]]: ...
-    @property
-    def retire(self) -> Sequence[int]: ...
-
-
-Allocator = Callable[[list[NodeRow], list[Group]], Plan]
+Allocator = Callable[[list[NodeView], list[Group]], GroupPlan]
 
 
 class Nodes:
@@ -197,7 +188,7 @@ class Nodes:
         )
         return bool(rows)
 
-    async def fleet(self) -> tuple[list[NodeRow], list[Group]]:
+    async def fleet(self) -> tuple[list[NodeView], list[Group]]:
         """All nodes and groups."""
         return await self._pool.using(_fleet)
 
@@ -227,7 +218,7 @@ async def _apply(connection: Connection, plan: Allocator) -> bool:
         await connection.fetch(LOCK_CLUSTER)
         decided = plan(*await _fleet(connection))
         if decided.retire:
-            await connection.fetch(RETIRE_GROUPS, list(decided.retire))
+            await connection.fetch(RETIRE_GROUPS, decided.retire)
         for nodes in decided.create:
             await connection.fetch(CREATE_GROUP, list(nodes))
         await connection.fetch(COMMIT)
@@ -238,8 +229,8 @@ async def _apply(connection: Connection, plan: Allocator) -> bool:
     return bool(decided.retire or decided.create)
 
 
-async def _fleet(connection: Connection) -> tuple[list[NodeRow], list[Group]]:
-    nodes = [NodeRow(*row) for row in await connection.fetch(NODES)]
+async def _fleet(connection: Connection) -> tuple[list[NodeView], list[Group]]:
+    nodes = [NodeView(*row) for row in await connection.fetch(NODES)]
     groups = [
         Group(group_id, epoch, tuple(members), writable)
         for group_id, epoch, members, writable in await connection.fetch(GROUPS)

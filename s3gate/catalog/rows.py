@@ -260,27 +260,6 @@ class CompletedRow:
     version_id: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class NodeRow:
-    """A chunkd as Postgres knows it. The age of its heartbeat is measured by Postgres' clock."""
-
-    node_id: bytes
-    incarnation: int
-    address: str
-    socket: str
-    host: str
-    zone: str
-    device: str
-    state: str
-    capacity_bytes: int
-    free_bytes: int
-    used_bytes: int
-    queue: int
-    fsync_seconds: float
-    io_errors: int
-    heartbeat_age_seconds: float
-
-
 class GarbageRow(NamedTuple):
     """Content that lost a reference. Nothing is deleted while `referenced`: another object points to it."""
 

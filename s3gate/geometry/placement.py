@@ -22,7 +22,10 @@ BUSY_SLACK = 8
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """A node as planning and writing see it. `state` is what its row says: only "ok" takes writes."""
+    """A node as planning and writing see it. `state` is what its row says: only "ok" takes writes.
+
+    The age of its heartbeat is measured by Postgres' clock, so that no gate's own makes a node look dead.
+    """
 
     node_id: bytes
     incarnation: int = 1

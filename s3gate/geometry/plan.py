@@ -217,7 +217,3 @@ def _pick(order: Sequence[bytes], domains_of: dict[bytes, list[_Domain]]) -> lis
             if len(members) == SHARDS:
                 break
     return members
-
-
-def _node_id(node: NodeView) -> bytes:
-    return node.node_id

@@ -9,16 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from time import monotonic
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from s3gate.catalog.errors import CatalogError
-from s3gate.geometry.placement import NodeView
 from s3gate.geometry.plan import plan_groups
 from s3gate.web.app import Readiness
 
 if TYPE_CHECKING:
     from s3gate.catalog.catalog import Catalog
-    from s3gate.catalog.rows import NodeRow
     from s3gate.store.store import Store
 
 log = logging.getLogger("s3gate.web")
@@ -41,12 +39,12 @@ class FleetWatch:
         """Reads the fleet now. Raises what the catalog raises."""
         nodes, groups = await self._catalog.fleet()
         layouts = await self._catalog.layouts()
-        self._store.update(_views(nodes), groups, layouts)
+        self._store.update(nodes, groups, layouts)
         self._answered_at = monotonic()
 
     async def node_joined(self) -> None:
         """Plans groups with the new node. Another gate may do the same: the catalog applies one plan at a time."""
-        await self._catalog.apply_groups(lambda nodes, groups: plan_groups(_views(nodes), groups))
+        await self._catalog.apply_groups(plan_groups)
         self._poke.set()
 
     async def run(self) -> None:
@@ -76,8 +74,3 @@ class FleetWatch:
         fresh = monotonic() - self._answered_at < STALE_SECONDS
         connected = fresh and self._catalog.is_connected
         return Readiness(connected, view.nodes_up, view.nodes_full, view.nodes_read_only, view.groups_writable)
-
-
-def _views(nodes: list[NodeRow]) -> list[NodeView]:
-    """Rows have everything that a view has, under the same names; the two rooms do not know each other."""
-    return cast("list[NodeView]", nodes)

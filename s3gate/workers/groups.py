@@ -6,19 +6,15 @@ the cluster's row, so that two workers never make groups twice. Retired groups s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
-
-from s3gate.catalog.rows import NodeRow
-from s3gate.geometry.placement import Group, NodeView
-from s3gate.geometry.plan import GroupPlan, plan_groups
+from s3gate.geometry.placement import Group
+from s3gate.geometry.plan import plan_groups
 from s3gate.workers.workshop import Workshop
 
 
 async def refresh_fleet(shop: Workshop) -> dict[int, Group]:
     """Read nodes, groups and layouts now; all groups there are, by id."""
     nodes, groups = await shop.catalog.fleet()
-    shop.store.update(views(nodes), groups, await shop.catalog.layouts())
+    shop.store.update(nodes, groups, await shop.catalog.layouts())
     return shop.store.fleet.groups
 
 
@@ -29,15 +25,6 @@ async def follow_fleet(shop: Workshop) -> bool:
     plan = plan_groups([node.view for node in fleet.nodes.values()], list(fleet.groups.values()))
     if plan.create or plan.retire:
         # What was read is a moment old: the catalog lets the plan be made again from what it has locked.
-        await shop.catalog.apply_groups(_plan)
+        await shop.catalog.apply_groups(plan_groups)
         await refresh_fleet(shop)
     return False
-
-
-def _plan(nodes: list[NodeRow], groups: list[Group]) -> GroupPlan:
-    return plan_groups(views(nodes), groups)
-
-
-def views(nodes: Sequence[NodeRow]) -> Sequence[NodeView]:
-    """Rows have everything that a view has, under the same names; the two rooms do not know each other."""
-    return cast("Sequence[NodeView]", nodes)

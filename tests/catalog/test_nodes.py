@@ -12,9 +12,8 @@ import pytest
 from s3gate.catalog import schema
 from s3gate.catalog.catalog import Catalog
 from s3gate.catalog.errors import BucketTaken, NodeRefused, Unavailable
-from s3gate.catalog.rows import NodeRow
-from s3gate.geometry.placement import Group
-from s3gate.geometry.plan import plan_groups
+from s3gate.geometry.placement import Group, NodeView
+from s3gate.geometry.plan import GroupPlan, plan_groups
 from tests.catalog.conftest import QUICK, Look, OpenCatalog
 
 
@@ -43,12 +42,6 @@ class Beat:
     queue: int = 3
     fsync_seconds: float = 0.25
     io_errors: int = 9
-
-
-@dataclass
-class Plan:
-    create: list[tuple[bytes, ...]]
-    retire: list[int]
 
 
 NODES = tuple(bytes([number]) * 16 for number in range(6))
@@ -89,20 +82,21 @@ async def test_heartbeats(catalog: Catalog, look: Look) -> None:
     assert await catalog.heartbeat_node(Beat()) is True
     assert await catalog.heartbeat_node(Beat(incarnation=2)) is False
     [node], _ = await catalog.fleet()
-    assert node == NodeRow(
+    assert node == NodeView(
         bytes.fromhex("ab" * 16), 1, "127.0.0.1:7000", "/run/chunkd.sock", "h1", "z1", "8:1", "full",
-        11, 5, 6, 3, 0.25, 9, node.heartbeat_age_seconds,
+        11, 5, 6, 3, 0.25, node.heartbeat_age_seconds,
     )  # fmt: skip
     assert node.heartbeat_age_seconds < 5
+    assert await look.rows("SELECT io_errors FROM node") == [(9,)]
 
 
 async def test_groups_are_applied_one_plan_at_a_time(catalog: Catalog, second: Catalog, look: Look) -> None:
     schema.adopt(catalog._pool._dsn, b"c" * 16)
     seen: list[int] = []
 
-    def once(nodes: list[NodeRow], groups: list[Group]) -> Plan:
+    def once(nodes: list[NodeView], groups: list[Group]) -> GroupPlan:
         seen.append(len(groups))
-        return Plan([] if groups else [NODES, NODES[::-1]], [])
+        return GroupPlan([] if groups else [NODES, NODES[::-1]], [])
 
     changed = await asyncio.gather(*[(catalog, second)[n % 2].apply_groups(once) for n in range(6)])
     assert changed.count(True) == 1 and sorted(seen) == [0, 2, 2, 2, 2, 2]
@@ -112,8 +106,8 @@ async def test_groups_are_applied_one_plan_at_a_time(catalog: Catalog, second: C
         (NODES[::-1], True, 1),
     ]
     first = groups[0].group_id
-    assert await catalog.apply_groups(lambda nodes, groups: Plan([NODES], [first]))
-    assert await catalog.apply_groups(lambda nodes, groups: Plan([NODES], []))
+    assert await catalog.apply_groups(lambda nodes, groups: GroupPlan([NODES], [first]))
+    assert await catalog.apply_groups(lambda nodes, groups: GroupPlan([NODES], []))
     _, groups = await second.fleet()
     assert [(group.nodes, group.writable, group.epoch) for group in groups] == [
         (NODES, False, 2),
@@ -123,14 +117,14 @@ async def test_groups_are_applied_one_plan_at_a_time(catalog: Catalog, second: C
 
 
 async def test_a_plan_that_fails_leaves_its_connection_usable(catalog: Catalog) -> None:
-    def broken(nodes: list[NodeRow], groups: list[Group]) -> Plan:
+    def broken(nodes: list[NodeView], groups: list[Group]) -> GroupPlan:
         raise ZeroDivisionError
 
     for _ in range(5):
         with pytest.raises(ZeroDivisionError):
             await catalog.apply_groups(broken)
     with pytest.raises(psycopg.errors.CheckViolation):
-        await catalog.apply_groups(lambda nodes, groups: Plan([NODES[:5]], []))
+        await catalog.apply_groups(lambda nodes, groups: GroupPlan([NODES[:5]], []))
     assert await catalog.fleet() == ([], [])
 
 
