@@ -169,7 +169,7 @@ def canned(name: str, owner: str, bucket_owner: str, *, on_bucket: bool) -> Acl:
         more["log-delivery-write"] = [Grant(LOG_DELIVERY, WRITE), Grant(LOG_DELIVERY, READ_ACP)]
     grants = more.get(name)
     if grants is None:
-        raise invalid_argument(CANNED_HEADER, name)
+        raise invalid_argument(CANNED_HEADER, name, "")  # S3 has no words for it (versity/versitygw#1379)
     if on_bucket or owner == bucket_owner:  # of a bucket, its owner is the owner
         grants = [grant for grant in grants if grant.grantee != bucket_owner]
     return Acl(owner, (Grant(owner, FULL_CONTROL), *grants))
@@ -209,20 +209,31 @@ def _header_grants(headers: Headers) -> Iterator[Grant]:
             if match is None:
                 raise invalid_argument(name, text, "Argument format not recognized")
             kind, quoted, bare = match.groups()
-            yield Grant(grantee(kind.lower(), bare if quoted is None else quoted), permission)
+            yield Grant(grantee(kind.lower(), bare if quoted is None else quoted, IN_HEADERS), permission)
             place = match.end()
 
 
-def grantee(kind: str, value: str) -> str:
+class Culprits(NamedTuple):
+    """How errors name what said who a grant is to."""
+
+    account: str
+    group: str
+
+
+IN_BODY = Culprits("CanonicalUser/ID", "Group/URI")
+IN_HEADERS = Culprits("id", "uri")  # versity/versitygw#1384
+
+
+def grantee(kind: str, value: str, culprits: Culprits = IN_BODY) -> str:
     """One who is named by `id`, `uri` or `emailaddress`, as grants have it."""
     if kind == "emailaddress":
         return _EMAIL + value
     if kind == "uri":
         if value not in _MARKS:
-            raise invalid_argument("Group/URI", value, "Invalid group uri")
+            raise invalid_argument(culprits.group, value, "Invalid group uri")
         return value
     if _CANONICAL_ID(value) is None:
-        raise invalid_argument("CanonicalUser/ID", value, "Invalid id")
+        raise invalid_argument(culprits.account, value, "Invalid id")
     return value
 
 
@@ -233,7 +244,9 @@ def accounts_named(acl: Acl) -> tuple[set[str], set[str]]:
     return {each for each in named if not each.startswith(_EMAIL)}, emails
 
 
-def settled(acl: Acl, exists: Callable[[str], bool], by_email: Callable[[str], str | None]) -> Acl:
+def settled(
+    acl: Acl, exists: Callable[[str], bool], by_email: Callable[[str], str | None], culprits: Culprits = IN_HEADERS
+) -> Acl:
     """The ACL with every account known to exist, and e-mail addresses replaced by the accounts they belong to."""
     found = []
     for name, permission in acl.grants:
@@ -245,5 +258,5 @@ def settled(acl: Acl, exists: Callable[[str], bool], by_email: Callable[[str], s
         elif name in _MARKS or name in (EC2, acl.owner) or exists(name):
             found.append(Grant(name, permission))
         else:
-            raise invalid_argument("CanonicalUser/ID", name, "Invalid id")
+            raise invalid_argument(culprits.account, name, "Invalid id")
     return Acl(acl.owner, tuple(dict.fromkeys(found)))

@@ -57,10 +57,11 @@ async def asked_acl(call: Call, bucket: BucketRow, owner: str, *, on_bucket: boo
     data = await _body(call)
     if found is not None and data:
         raise S3Error.of("UnexpectedContent")
+    culprits = acls.IN_HEADERS
     if found is None:
-        found = _said(data, owner)
+        found, culprits = _said(data, owner), acls.IN_BODY
     check_public_acl(found, access.block)
-    return acls.pack(await settled(call, found), bucket.owner)
+    return acls.pack(await settled(call, found, culprits), bucket.owner)
 
 
 async def keep_acl(call: Call, bucket: BucketRow, kept: bytes) -> None:
@@ -87,16 +88,15 @@ def _said(data: bytes, owner: str) -> Acl:
     return acls.with_grants(owner, named)
 
 
-async def settled(call: Call, found: Acl) -> Acl:
+async def settled(call: Call, found: Acl, culprits: acls.Culprits = acls.IN_HEADERS) -> Acl:
     """The ACL with its accounts looked up, where it names others than its owner's."""
     ids, emails = acls.accounts_named(found)
     if not emails and ids <= {found.owner}:
         return found
     rows = (await call.gate.identities.accounts()).values()
     by_email = {row.email.lower(): row.canonical_id for row in rows if row.email}
-    return acls.settled(
-        found, {row.canonical_id for row in rows}.__contains__, lambda email: by_email.get(email.lower())
-    )
+    known = {row.canonical_id for row in rows}
+    return acls.settled(found, known.__contains__, lambda email: by_email.get(email.lower()), culprits)
 
 
 async def answer_acl(call: Call, bucket: BucketRow, found: Acl, headers: RawHeaders) -> Response:

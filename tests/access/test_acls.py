@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.access.world import (
     ALLOWED,
@@ -264,6 +265,22 @@ def test_blocks_of_public_access(world: World, main: Holder, alt: Holder, bucket
     block(RestrictPublicBuckets=True)
     for who, is_allowed in ((nobody, False), (alt.s3, False), (world.of(PLAIN_USER).s3, True)):
         assert outcome(lambda who=who: who.get_object(Bucket=bucket, Key="key")) == expected(is_allowed)
+
+
+def test_accounts_that_there_are_not_are_named(main: Holder, bucket: str) -> None:
+    # As S3 names them: in headers (versity/versitygw#1384) not as in documents.
+    nobody = "0" * 64
+    policy = grants(MAIN_ID, {"Type": "CanonicalUser", "ID": nobody}, "READ")
+    for asked, named in (
+        (lambda: main.s3.put_bucket_acl(Bucket=bucket, GrantRead=f"id={nobody}"), "id"),
+        (lambda: main.s3.put_object(Bucket=bucket, Key="k", Body=b"", GrantRead=f"id={nobody}"), "id"),
+        (lambda: main.s3.put_bucket_acl(Bucket=bucket, AccessControlPolicy=policy), "CanonicalUser/ID"),
+    ):
+        with pytest.raises(ClientError) as caught:
+            asked()
+        error = caught.value.response["Error"]
+        assert (error["Code"], error["Message"]) == ("InvalidArgument", "Invalid id")
+        assert (error["ArgumentName"], error["ArgumentValue"]) == (named, nobody)
 
 
 def test_acls_that_are_disabled(main: Holder, bucket: str) -> None:

@@ -59,7 +59,8 @@ def test_the_bucket_owner_is_not_granted_twice() -> None:
 def test_what_is_not_canned(name: str, on_bucket: bool) -> None:
     with pytest.raises(S3Error) as caught:
         acl.canned(name, OWNER, OWNER, on_bucket=on_bucket)
-    assert (caught.value.code, caught.value.extra["ArgumentName"]) == ("InvalidArgument", "x-amz-acl")
+    assert (caught.value.code, caught.value.message) == ("InvalidArgument", "")
+    assert caught.value.extra == {"ArgumentName": "x-amz-acl", "ArgumentValue": name}
 
 
 @pytest.mark.parametrize(
@@ -94,6 +95,16 @@ def test_grant_headers_that_are_refused(given: dict[str, str], code: str) -> Non
     with pytest.raises(S3Error) as caught:
         acl.of_headers(headers(**given), OWNER, OWNER, on_bucket=False)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [("someone", "x-amz-grant-read"), ('id="me"', "id"), ('uri="http://example.com/"', "uri")],
+)
+def test_grant_headers_name_what_is_wrong_with_them(text: str, named: str) -> None:
+    with pytest.raises(S3Error) as caught:
+        acl.of_headers(headers(x_amz_grant_read=text), OWNER, OWNER, on_bucket=False)
+    assert caught.value.extra["ArgumentName"] == named
 
 
 def test_no_headers_ask_for_nothing() -> None:
@@ -169,6 +180,10 @@ def test_settling() -> None:
     with pytest.raises(S3Error) as caught:
         acl.settled(asked, set().__contains__, emails.get)
     assert (caught.value.code, caught.value.message) == ("InvalidArgument", "Invalid id")
+    assert caught.value.extra == {"ArgumentName": "id", "ArgumentValue": OTHER}
+    with pytest.raises(S3Error) as caught:
+        acl.settled(asked, set().__contains__, emails.get, acl.IN_BODY)
+    assert caught.value.extra["ArgumentName"] == "CanonicalUser/ID"
 
 
 # --- the document
