@@ -14,6 +14,7 @@ import pytest
 
 from chunkd import settings as chunkd_settings
 from s3gate import settings as gate_settings
+from s3gate.s3.errors import CODES
 from s3gate.s3.operation import OPERATIONS
 from s3gate.web.dispatch import function_name
 
@@ -32,8 +33,10 @@ ALLOWED: dict[str, set[str]] = {
     "s3gate.s3": set(),
     "s3gate.geometry": set(),
     "s3gate.iam": {"s3gate.s3"},
-    "s3gate.crypto": set(),
     "s3gate.settings": set(),
+    "s3gate.process": set(),
+    "s3gate.files": set(),
+    "s3gate.crypto": {"s3gate.files"},
     "s3gate.catalog": {"s3gate.geometry"},
     "s3gate.store": {"s3gate.geometry", "chunkd.wire", "chunkd.bundle"},
     "s3gate.gate": {
@@ -56,6 +59,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "s3gate.workers": {
         "s3gate.settings",
+        "s3gate.process",
         "s3gate.s3",
         "s3gate.catalog",
         "s3gate.store",
@@ -87,7 +91,7 @@ ALLOWED: dict[str, set[str]] = {
     "s3gate.web.serve": {"s3gate", "chunkd.wire"},
     "s3gate.web.internal": {"s3gate.catalog", "chunkd.wire"},
     "s3gate.web.fleet_watch": {"s3gate.catalog", "s3gate.geometry", "s3gate.store"},
-    "s3gate.embedded": {"s3gate.settings", "s3gate.crypto"},
+    "s3gate.embedded": {"s3gate.settings", "s3gate.files", "s3gate.crypto"},
     "s3gate.__main__": {"s3gate", "chunkd.wire"},
 }
 # Started by name or by path, not imported.
@@ -240,6 +244,11 @@ def test_every_setting_is_documented() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     names = [*gate_settings.variables(), *(row.variable for row in chunkd_settings.TABLE)]
     assert not [name for name in names if f"`{name}`" not in readme]
+
+
+def test_every_error_code_is_answered() -> None:
+    used = {text for name, path in module_paths().items() if name != "s3gate.s3.errors" for text in strings(path)}
+    assert not CODES.keys() - used
 
 
 def test_every_metric_is_documented() -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from s3gate.iam import acl
 from s3gate.s3.lock import bypasses
-from s3gate.s3.operation import BUCKET, OBJECT, Operation
+from s3gate.s3.operation import BUCKET, MAKERS, OBJECT, Operation
 from s3gate.s3.request import Headers, Request
 
 ARN = "arn:aws:s3:::"
@@ -32,7 +32,6 @@ _OF_A_VERSION = {
 }
 # Operations that AWS asks for a second action: the attributes are of an object that may be read.
 _BESIDES = {"GetObjectAttributes": "s3:GetObject"}
-_MAKERS = frozenset(("CopyObject", "CreateMultipartUpload", "PostObject", "PutObject"))
 _BYPASSING = frozenset(("DeleteObject", "PutObjectRetention"))
 # Answered key by key (DeleteObjects), or to everybody and granting nothing (a preflight).
 ASKED_ELSEWHERE = frozenset(("DeleteObjects", "OptionsObject"))
@@ -67,7 +66,7 @@ def _of_object(operation: Operation, request: Request, bucket_owner: str) -> Ite
     bucket, arn = request.bucket, object_arn(request.bucket, request.key)
     headers, name = request.headers, operation.name
     versioned = "versionId" in request.query
-    creates = name in _MAKERS
+    creates = name in MAKERS
     for action in (operation.action, _BESIDES.get(name)):
         if action is not None:
             yield Ask(_OF_A_VERSION.get(action, action) if versioned else action, arn, bucket, True, creates)

@@ -25,7 +25,7 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
-from s3gate.iam.patterns import Template, Values, canonical_key, glob, template
+from s3gate.iam.patterns import STAR, Template, Values, canonical_key, glob, template
 
 Read = Callable[[str], Any]
 Compare = Callable[[Any, Any], bool]
@@ -174,7 +174,7 @@ def _arn_like(sent: str, pattern: str) -> bool:
 
 
 def _read_arn(text: str) -> str:
-    if text.count(":") < 5 and text not in ("*", "\ue000"):
+    if text.count(":") < 5 and text not in ("*", STAR):
         raise ValueError(text)
     return text if ":" in text else ":".join([text] * 6)
 
@@ -253,10 +253,10 @@ def compile_condition(
     for value in written:
         if operator.text:
             pattern = template(value, variables=variables, wildcards=operator.wildcards)
-            if pattern.variables:
+            if pattern.text is None:
                 templates.append(pattern)
             else:
-                fixed.append(operator.read(str(pattern.parts[0])))
+                fixed.append(operator.read(pattern.text))
         else:
             try:
                 fixed.append(operator.read(value))

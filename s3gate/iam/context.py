@@ -17,14 +17,15 @@ from functools import lru_cache
 from s3gate.iam.principal import Kind, Principal
 from s3gate.s3 import tags
 from s3gate.s3.credentials import Authentication
+from s3gate.s3.dates import iso_seconds, parse_iso
 from s3gate.s3.errors import S3Error
-from s3gate.s3.lock import parse_date
 from s3gate.s3.names import parse_copy_source
+from s3gate.s3.operation import MAKERS
 from s3gate.s3.request import Request
+from s3gate.s3.sigv4 import instant
 
 _CREATING = frozenset(("PutObject", "PostObject", "CopyObject", "CompleteMultipartUpload"))
 _NEITHER = frozenset(("UploadPart", "UploadPartCopy", "CreateMultipartUpload"))
-_MAKERS = frozenset(("PutObject", "PostObject", "CopyObject", "CreateMultipartUpload"))
 _MILLISECONDS = 1000
 _DAY_SECONDS = 86_400
 _TLS_1_0 = 0x0301
@@ -91,7 +92,7 @@ def said_retention(mode: str, until: datetime, now: datetime) -> dict[str, tuple
     """The retention of a PutObjectRetention."""
     return {
         "s3:object-lock-mode": (mode,),
-        "s3:object-lock-retain-until-date": (_iso(until),),
+        "s3:object-lock-retain-until-date": (iso_seconds(until),),
         "s3:object-lock-remaining-retention-days": (_days(until, now),),
     }
 
@@ -149,32 +150,25 @@ def _auth_type(facts: Facts) -> str | None:
 
 
 def _signature_age(facts: Facts) -> str | None:
-    try:
-        signed = datetime.strptime(facts.auth.timestamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    except ValueError:
-        return None
-    return str(max(0, int((facts.now - signed).total_seconds() * _MILLISECONDS)))
+    signed = instant(facts.auth.timestamp)
+    return None if signed is None else str(max(0, int((facts.now - signed).total_seconds() * _MILLISECONDS)))
 
 
 def _retain_until(facts: Facts) -> str | None:
     text = facts.request.headers.get("x-amz-object-lock-retain-until-date")
-    until = None if text is None else parse_date(text)
-    return None if until is None else _iso(until)
+    until = None if text is None else parse_iso(text)
+    return None if until is None else iso_seconds(until)
 
 
 def _remaining_days(facts: Facts) -> str | None:
     text = facts.request.headers.get("x-amz-object-lock-retain-until-date")
-    until = None if text is None else parse_date(text)
+    until = None if text is None else parse_iso(text)
     return None if until is None else _days(until, facts.now)
 
 
 def _days(until: datetime, now: datetime) -> str:
     """Begun days count whole."""
     return str(-int(-(until - now).total_seconds() // _DAY_SECONDS))
-
-
-def _iso(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _of_principal(name: str) -> Callable[[Facts], str | None]:
@@ -191,7 +185,7 @@ def _tls_version(facts: Facts) -> str | None:
 
 
 def _token_issue_time(facts: Facts) -> str | None:
-    return _iso(datetime.fromtimestamp(facts.issued, UTC)) if facts.issued else None
+    return iso_seconds(datetime.fromtimestamp(facts.issued, UTC)) if facts.issued else None
 
 
 def _mfa(facts: Facts) -> str | None:
@@ -220,7 +214,7 @@ _ONE: dict[str, Callable[[Facts], str | None]] = {
     "aws:sourceip": lambda facts: facts.request.remote or None,
     "aws:useragent": _header("user-agent"),
     "aws:referer": _header("referer"),
-    "aws:currenttime": lambda facts: _iso(facts.now),
+    "aws:currenttime": lambda facts: iso_seconds(facts.now),
     "aws:epochtime": lambda facts: str(int(facts.now.timestamp())),
     "aws:username": _username,
     "aws:userid": _of_principal("user_id"),
@@ -255,7 +249,7 @@ def _copy_source(facts: Facts) -> tuple[str, ...] | None:
 
 
 def _request_tags(facts: Facts) -> dict[str, str]:
-    if facts.operation not in _MAKERS:
+    if facts.operation not in MAKERS:
         return {}
     try:
         return dict(tags.unpack(tags.of_header(facts.request.headers)))

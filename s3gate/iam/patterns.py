@@ -17,10 +17,10 @@ Values = Callable[[str], "tuple[str, ...] | None"]
 _TOKEN = re.compile(r"\$\{([^}]*)\}|([*?])")
 _VARIABLE = re.compile(r"\s*([^,\s]+)\s*(?:,\s*'([^']*)'\s*)?").fullmatch
 _LITERALS = {"*": "*", "?": "?", "$": "$"}
-_STAR, _ANY_ONE = "\ue000", "\ue001"
+STAR, _ANY_ONE = "\ue000", "\ue001"
 """Wildcards while a pattern is worked on: private characters, so that text never is one by accident."""
-_WILD = str.maketrans({"*": _STAR, "?": _ANY_ONE})
-_PRIVATE = {ord(_STAR): "\ufffd", ord(_ANY_ONE): "\ufffd"}
+_WILD = str.maketrans({"*": STAR, "?": _ANY_ONE})
+_PRIVATE = {ord(STAR): "\ufffd", ord(_ANY_ONE): "\ufffd"}
 
 
 def canonical_key(name: str) -> str:
@@ -39,15 +39,16 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Text with wildcards, and variables between. Without variables it is one string."""
+    """Text with wildcards, and variables between."""
 
     parts: tuple[str | Variable, ...]
-    variables: bool
+    text: str | None
+    """All of it, its wildcards marked, where there are no variables."""
 
     def filled(self, values: Values) -> str | None:
         """The text, its wildcards marked; None if a variable has no value (or several) and no default."""
-        if not self.variables:
-            return self.parts[0]  # type: ignore[return-value]
+        if self.text is not None:
+            return self.text
         found = []
         for part in self.parts:
             if isinstance(part, str):
@@ -65,7 +66,7 @@ def template(text: str, *, variables: bool, wildcards: bool = True) -> Template:
     """The pattern as it stands in a policy. Raises ValueError for a variable that cannot be read."""
     text = text.translate(_PRIVATE)
     if not variables or "${" not in text:
-        return Template((text.translate(_WILD) if wildcards else text,), False)
+        return _template([text.translate(_WILD) if wildcards else text])
     parts: list[str | Variable] = []
     place = 0
     for match in _TOKEN.finditer(text):
@@ -79,7 +80,7 @@ def template(text: str, *, variables: bool, wildcards: bool = True) -> Template:
         else:
             parts.append(_read_variable(inner))
     parts.append(text[place:])
-    return _joined(parts)
+    return _template(parts)
 
 
 def _read_variable(inner: str) -> Variable:
@@ -89,15 +90,9 @@ def _read_variable(inner: str) -> Variable:
     return Variable(canonical_key(match[1]), match[2])
 
 
-def _joined(parts: list[str | Variable]) -> Template:
-    """Neighbouring texts become one."""
-    joined: list[str | Variable] = [""]
-    for part in parts:
-        if isinstance(part, str) and isinstance(joined[-1], str):
-            joined[-1] += part
-        else:
-            joined.append(part)
-    return Template(tuple(joined), any(isinstance(part, Variable) for part in joined))
+def _template(parts: list[str | Variable]) -> Template:
+    texts = [part for part in parts if isinstance(part, str)]
+    return Template(tuple(parts), "".join(texts) if len(texts) == len(parts) else None)
 
 
 class Glob:
@@ -106,7 +101,7 @@ class Glob:
     __slots__ = ("_begins", "_exact", "_finders", "_first", "_last", "_least")
 
     def __init__(self, marked: str) -> None:
-        pieces = marked.split(_STAR)
+        pieces = marked.split(STAR)
         self._exact = len(pieces) == 1
         self._first = _Piece(pieces[0])
         self._last = _Piece(pieces[-1])
@@ -170,7 +165,7 @@ def glob(marked: str) -> Glob:
 
 def has_wildcard(marked: str) -> bool:
     """Whether a filled template is more than one text."""
-    return _STAR in marked or _ANY_ONE in marked
+    return STAR in marked or _ANY_ONE in marked
 
 
 def wild(text: str) -> Glob:

@@ -377,13 +377,12 @@ def _reaches(name: str, bucket: str) -> bool:
 
 def _names(templates: list[Template]) -> Names:
     """Those with wildcards apart from those without, and those that wait for the request."""
-    exact, globs = set(), list[Glob]()
+    exact, globs, waiting = set(), list[Glob](), list[Template]()
     for each in templates:
-        if each.variables:
-            continue
-        text = str(each.parts[0])
-        if has_wildcard(text):
-            globs.append(glob(text))
+        if each.text is None:
+            waiting.append(each)
+        elif has_wildcard(each.text):
+            globs.append(glob(each.text))
         else:
-            exact.add(text)
-    return Names(frozenset(exact), tuple(globs), tuple(each for each in templates if each.variables))
+            exact.add(each.text)
+    return Names(frozenset(exact), tuple(globs), tuple(waiting))

@@ -12,6 +12,7 @@ from s3gate.iam.statement import Policy
 from s3gate.identity.bearing import compiled
 from s3gate.identity.identity import Identity
 from s3gate.identity.managed import BY_NAME
+from s3gate.s3.dates import iso_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ def keys_of(identity: Identity, circumstances: Circumstances, more: Words) -> Va
     """
     principal, issued = identity.principal, identity.issued
     found: dict[str, str | tuple[str, ...]] = {
-        "aws:currenttime": f"{circumstances.now:%Y-%m-%dT%H:%M:%SZ}",
+        "aws:currenttime": iso_seconds(circumstances.now),
         "aws:epochtime": str(int(circumstances.now.timestamp())),
         "aws:securetransport": "true" if circumstances.secure else "false",
         "aws:sourceip": circumstances.remote,
@@ -52,7 +53,7 @@ def keys_of(identity: Identity, circumstances: Circumstances, more: Words) -> Va
         "aws:principalisawsservice": "false",
         "aws:viaawsservice": "false",
         "aws:multifactorauthpresent": "false" if issued else "",
-        "aws:tokenissuetime": f"{datetime.fromtimestamp(issued, UTC):%Y-%m-%dT%H:%M:%SZ}" if issued else "",
+        "aws:tokenissuetime": iso_seconds(datetime.fromtimestamp(issued, UTC)) if issued else "",
         **principal.claims,
         **{f"aws:principaltag/{name}".lower(): value for name, value in principal.tags.items()},
         **{name.lower(): value for name, value in more.items()},

@@ -20,6 +20,7 @@ from s3gate.operations.exchange import Call, RawHeaders
 from s3gate.s3 import headers as object_headers
 from s3gate.s3 import ranges, tags, versions
 from s3gate.s3.conditions import check_read, range_counts
+from s3gate.s3.dates import http_date
 from s3gate.s3.errors import S3Error
 from s3gate.s3.parts import COMPOSITE
 
@@ -129,7 +130,7 @@ def missing(key: bytes, marker: ObjectRow | None, version_id: str | None, method
         x_amz_delete_marker="true",
         x_amz_version_id=shown,
         allow="DELETE",
-        last_modified=object_headers.http_date(marker.modified_at).decode(),
+        last_modified=http_date(marker.modified_at).decode(),
     )
 
 

@@ -21,7 +21,7 @@ from s3gate.operations._reading import look_up, missing
 from s3gate.operations.body import Digests
 from s3gate.operations.exchange import Call
 from s3gate.s3 import checksums, versions
-from s3gate.s3.algorithms import Algorithm
+from s3gate.s3.algorithms import Algorithm, new
 from s3gate.s3.conditions import check_copy_source
 from s3gate.s3.errors import S3Error, invalid_argument
 from s3gate.s3.names import parse_copy_source
@@ -92,7 +92,7 @@ class Digesting:
     def __init__(self, algorithm: Algorithm, want_md5: bool = True) -> None:
         self._algorithm = algorithm
         self._md5 = hashlib.md5(usedforsecurity=False) if want_md5 else None
-        self._checksum = checksums.new(algorithm)
+        self._checksum = new(algorithm)
         self._hashers = (self._checksum,) if self._md5 is None else (self._md5, self._checksum)
 
     async def take(self, piece: Piece) -> None:

@@ -11,6 +11,7 @@ from s3gate.catalog.rows import COMPLIANCE, GOVERNANCE, HOLD_SAID, LEGAL_HOLD, P
 from s3gate.operations.exchange import Call, RawHeaders
 from s3gate.s3 import lock, tags
 from s3gate.s3.checksums import parse_request
+from s3gate.s3.dates import iso_milliseconds
 from s3gate.s3.errors import S3Error
 from s3gate.s3.lock import Asked, Retention
 from s3gate.s3.request import Headers
@@ -80,7 +81,7 @@ def retention_headers(bits: int, until: datetime | None) -> RawHeaders:
     retention = retention_of(bits, until)
     if retention is None:
         return []
-    moment = lock.iso_date(retention.until)
+    moment = iso_milliseconds(retention.until)
     return [(lock.MODE.encode(), retention.mode.encode()), (lock.UNTIL.encode(), moment.encode())]
 
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from s3gate.gate import Gate
     from s3gate.identity.identity import Identity
     from s3gate.operations.body import Body
+    from s3gate.s3.credentials import Authentication
     from s3gate.s3.errors import S3Error
     from s3gate.s3.operation import Operation
     from s3gate.s3.request import Request
-    from s3gate.s3.sigv4 import Authentication
 
 RawHeaders = list[tuple[bytes, bytes]]
 """Response headers as ASGI wants them: lower-case names, latin-1 values."""

@@ -12,7 +12,7 @@ from s3gate.operations._replies import row_version, xml
 from s3gate.operations.exchange import Call, Response
 from s3gate.s3 import attributes, storage_class, xml_attributes
 from s3gate.s3.attributes import Wanted
-from s3gate.s3.headers import http_date
+from s3gate.s3.dates import http_date
 from s3gate.s3.parts import COMPOSITE
 from s3gate.s3.xml_attributes import PartsPage
 

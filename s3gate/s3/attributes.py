@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from s3gate.s3.errors import S3Error, invalid_argument
+from s3gate.s3.listing import PAGE_LIMIT
 from s3gate.s3.request import Headers
 
 ATTRIBUTES = "x-amz-object-attributes"
 MAX_PARTS = "x-amz-max-parts"
 MARKER = "x-amz-part-number-marker"
-
-PAGE_LIMIT = 1000
 
 ETAG, CHECKSUM, OBJECT_PARTS, STORAGE_CLASS, OBJECT_SIZE = KNOWN = (
     "ETag",

@@ -52,13 +52,13 @@ def authenticate(
         if authorization.startswith(sigv4.ASYMMETRIC_ALGORITHM):
             raise not_implemented("Authorization", "SigV4A (AWS4-ECDSA-P256-SHA256) is not implemented")
         if authorization.startswith("AWS "):
-            _need_sigv2(sigv2_enabled)
+            sigv2.check_enabled(sigv2_enabled)
             return sigv2.authenticate_header(request, now, secret_of)
         raise invalid_argument("Authorization", authorization, "Unsupported Authorization Type")
     if in_query:
         found = sigv4.authenticate_query(request, now, secret_of, region, region_aliases=region_aliases)
     elif v2_query:
-        _need_sigv2(sigv2_enabled)
+        sigv2.check_enabled(sigv2_enabled)
         found = sigv2.authenticate_query(request, now, secret_of)
     else:
         return _anonymous(request)
@@ -81,14 +81,6 @@ def _take_hoisted_headers(request: Request) -> None:
             raise invalid_argument(name.decode(), "", "A query parameter is not the name of a header.")
     if moved:
         request.headers = Headers([*request.headers.raw, *moved])
-
-
-def _need_sigv2(enabled: bool) -> None:
-    if not enabled:
-        raise S3Error.of(
-            "InvalidRequest",
-            "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
-        )
 
 
 def _anonymous(request: Request) -> Authentication:

@@ -1,6 +1,6 @@
 """The checksums of a request and of an object: what the headers expect of a body, and the form that is kept.
 
-It reads no body; the hashers are those of `algorithms`, which users of this module find here as well.
+It reads no body and computes nothing: the hashers are in `algorithms`.
 """
 
 from __future__ import annotations
@@ -9,38 +9,10 @@ from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from dataclasses import dataclass
 
-from s3gate.s3.algorithms import (
-    DEFAULT,
-    Algorithm,
-    ChecksumType,
-    Hasher,
-    combine,
-    composite,
-    new,
-)
+from s3gate.s3.algorithms import DEFAULT, Algorithm, ChecksumType
 from s3gate.s3.credentials import PayloadMode
 from s3gate.s3.errors import S3Error
 from s3gate.s3.request import Headers
-
-__all__ = [
-    "DEFAULT",
-    "Algorithm",
-    "Checksum",
-    "ChecksumType",
-    "Expected",
-    "Hasher",
-    "combine",
-    "composite",
-    "md5_mismatch",
-    "mismatch",
-    "new",
-    "parse_algorithm",
-    "parse_md5",
-    "parse_object_checksum",
-    "parse_request",
-    "parse_type",
-    "parse_value",
-]
 
 SDK_ALGORITHM = "x-amz-sdk-checksum-algorithm"
 ALGORITHM_HEADER = "x-amz-checksum-algorithm"

@@ -7,11 +7,10 @@ they hold or not inside the transaction that commits (law 4), which this file do
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
+from s3gate.s3.dates import http_date, parse_http_date
 from s3gate.s3.errors import S3Error, invalid_argument, not_implemented
-from s3gate.s3.headers import http_date
 from s3gate.s3.request import Headers
 
 WriteCondition = tuple[tuple[str, ...] | None, bool]
@@ -33,7 +32,7 @@ _DATED = ("if-modified-since", "if-unmodified-since")
 def check_read(headers: Headers, etag: str, modified_at: datetime, now: datetime) -> None:
     """PreconditionFailed or NotModified, unless GET or HEAD may go on. `etag` is without quotes.
 
-    A date that is yet to come is no condition: S3 ignores it.
+    A date that is yet to come is no condition (S3 ignores it), nor is one that cannot be read (RFC 9110).
     """
     for name in _READ_NAMES:
         if headers.get_bytes(name) is not None:
@@ -127,17 +126,6 @@ def _seen_already(headers: Headers, prefix: str, etag: str, modified_at: datetim
     modified = _whole(modified_at)
     seen = since is not None and modified <= since <= max(now, modified)  # the clock that dated it may be ahead of ours
     return prefix + "If-Modified-Since" if seen else ""
-
-
-def parse_http_date(text: str | None) -> datetime | None:
-    """The moment, or None. RFC 9110 has a condition of a read ignored whose date is not one."""
-    if text is None:
-        return None
-    try:
-        moment = parsedate_to_datetime(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, TypeError, OverflowError):
-        return None
 
 
 def _whole(moment: datetime) -> datetime:

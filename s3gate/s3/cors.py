@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from s3gate.s3.errors import S3Error
+from s3gate.s3.headers import Pairs
 from s3gate.s3.request import Headers
-
-Pairs = list[tuple[bytes, bytes]]
 
 REQUESTED_HEADERS_LIMIT = 100
 """A preflight for more headers than this is not granted."""

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import ClassVar
 
+from s3gate.s3.dates import iso_seconds
 from s3gate.s3.errors import S3Error, invalid_argument, not_implemented
 from s3gate.s3.request import Request
 
@@ -112,20 +113,30 @@ def claimed_key(request: Request) -> tuple[str, str]:
     headers, query = request.headers, request.query
     text = headers.get("authorization")
     if text:  # an empty one names nobody
-        if text.startswith("AWS "):
-            return text[4:].rpartition(":")[0].strip(), headers.get("x-amz-security-token") or ""
-        credential = text.partition("Credential=")[2].partition(",")[0]
-        return _key_of(credential.strip()), headers.get("x-amz-security-token") or ""
+        v2 = text.startswith("AWS ")
+        access_key = text[4:].rpartition(":")[0].strip() if v2 else _claimed_scope(request)[0]
+        return access_key, headers.get("x-amz-security-token") or ""
     if not query.raw:
         return "", ""
     token = query.get("X-Amz-Security-Token") or query.get("x-amz-security-token")
     token = headers.get("x-amz-security-token") if token is None else token
-    credential = query.get("X-Amz-Credential") or ""
-    return (_key_of(credential) if credential else query.get("AWSAccessKeyId") or ""), token or ""
+    return _claimed_scope(request)[0] or query.get("AWSAccessKeyId") or "", token or ""
 
 
-def _key_of(credential: str) -> str:
-    return credential.rsplit("/", 4)[0]
+def claimed_service(request: Request) -> str:
+    """The service that a request says it was signed for, by version 4; "" where it does not say."""
+    words = _claimed_scope(request)
+    return words[3] if len(words) == 5 else ""
+
+
+def _claimed_scope(request: Request) -> list[str]:
+    """The words of the Credential in the header or the query, the access key first: five if it has its form."""
+    text = request.headers.get("authorization")
+    if text:
+        credential = text.partition("Credential=")[2].partition(",")[0].strip()
+    else:
+        credential = request.query.get("X-Amz-Credential") or ""
+    return credential.rsplit("/", 4)
 
 
 def known_credential(secret_of: SecretOf, access_key: str) -> Credential:
@@ -150,6 +161,6 @@ def check_skew(signed_at: datetime, now: datetime) -> None:
         raise S3Error.of(
             "RequestTimeTooSkewed",
             RequestTime=f"{signed_at:%Y%m%dT%H%M%SZ}",
-            ServerTime=f"{now:%Y-%m-%dT%H:%M:%SZ}",
+            ServerTime=iso_seconds(now),
             MaxAllowedSkewMilliseconds=str(MAX_SKEW // timedelta(milliseconds=1)),
         )

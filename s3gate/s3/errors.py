@@ -1,4 +1,4 @@
-"""What S3 says when it refuses: every error code with AWS's status and default message.
+"""What S3 says when it refuses: every error code that is answered here, with AWS's status and default message.
 
 This file knows the codes and nothing of XML, HTTP responses or who raises them. Everything that a client
 may be told goes through `S3Error`; an exception of another kind is a fault of ours and becomes InternalError.
@@ -18,7 +18,6 @@ CODES: dict[str, tuple[int, str]] = {
     "EntityTooLarge": (400, "Your proposed upload exceeds the maximum allowed size"),
     "EntityTooSmall": (400, "Your proposed upload is smaller than the minimum allowed size"),
     "ExpiredToken": (400, "The provided token has expired."),
-    "IdempotencyParameterMismatch": (400, "Parameters on this idempotent request are inconsistent."),
     "IllegalLocationConstraintException": (
         400,
         "The specified location constraint is incompatible for the region specific endpoint this request was sent to.",
@@ -63,16 +62,10 @@ CODES: dict[str, tuple[int, str]] = {
         "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.",
     ),
     "InvalidRequest": (400, "Invalid Request"),
-    "InvalidRetentionPeriod": (400, "The retention period is not valid."),
     "InvalidStorageClass": (400, "The storage class you specified is not valid"),
     "InvalidTag": (400, "The tag provided was not a valid tag."),
-    "InvalidTargetBucketForLogging": (400, "The target bucket for logging does not exist."),
     "InvalidToken": (400, "The provided token is malformed or otherwise invalid."),
     "InvalidURI": (400, "Couldn't parse the specified URI."),
-    "InvalidWriteOffset": (
-        400,
-        "The write offset value that you specified does not match the current object size.",
-    ),
     "KMS.DisabledException": (400, "The request was rejected because the specified KMS key is not enabled."),
     "KMS.NotFoundException": (
         400,
@@ -105,10 +98,6 @@ CODES: dict[str, tuple[int, str]] = {
     "MissingRequestBodyError": (400, "Request Body is empty"),
     "MissingSecurityHeader": (400, "Your request was missing a required header"),
     "NoLoggingStatusForKey": (400, "There is no such thing as a logging status subresource for a key."),
-    "NoSuchObjectLockConfiguration": (
-        404,
-        "The specified object does not have a ObjectLock configuration",
-    ),
     "RequestHeaderSectionTooLarge": (
         400,
         "Your request header section exceeds the maximum allowed request header section size.",
@@ -118,12 +107,10 @@ CODES: dict[str, tuple[int, str]] = {
         "Your socket connection to the server was not read from or written to within the timeout period.",
     ),
     "RequestTorrentOfBucketError": (400, "Requesting the torrent file of a bucket is not permitted."),
-    "TooManyBuckets": (400, "You have attempted to create more buckets than allowed"),
     "TooManyConfigurations": (
         400,
         "You are attempting to create a new configuration but have already reached the 1,000-configuration limit.",
     ),
-    "TooManyParts": (400, "You have attempted to add more parts than allowed"),
     "UnexpectedContent": (400, "This request does not support content"),
     "UnresolvableGrantByEmailAddress": (
         400,
@@ -137,8 +124,6 @@ CODES: dict[str, tuple[int, str]] = {
     "AccessDenied": (403, "Access Denied"),
     "AccessForbidden": (403, "CORSResponse: This CORS request is not allowed."),
     "InvalidAccessKeyId": (403, "The AWS Access Key Id you provided does not exist in our records."),
-    "InvalidObjectState": (403, "The operation is not valid for the object's storage class"),
-    "QuotaExceeded": (403, "The quota of this bucket would be exceeded."),
     "RequestTimeTooSkewed": (
         403,
         "The difference between the request time and the current time is too large.",
@@ -155,6 +140,10 @@ CODES: dict[str, tuple[int, str]] = {
     "NoSuchConfiguration": (404, "The specified configuration does not exist."),
     "NoSuchKey": (404, "The specified key does not exist."),
     "NoSuchLifecycleConfiguration": (404, "The lifecycle configuration does not exist"),
+    "NoSuchObjectLockConfiguration": (
+        404,
+        "The specified object does not have a ObjectLock configuration",
+    ),
     "NoSuchPublicAccessBlockConfiguration": (404, "The public access block configuration was not found"),
     "NoSuchTagSet": (404, "The TagSet does not exist"),
     "NoSuchUpload": (
@@ -169,7 +158,6 @@ CODES: dict[str, tuple[int, str]] = {
         "Object Lock configuration does not exist for this bucket",
     ),
     "OwnershipControlsNotFoundError": (404, "The bucket ownership controls were not found"),
-    "ReplicationConfigurationNotFoundError": (404, "The replication configuration was not found"),
     "ServerSideEncryptionConfigurationNotFoundError": (
         404,
         "The server side encryption configuration was not found",
@@ -197,7 +185,6 @@ CODES: dict[str, tuple[int, str]] = {
     ),
     "MissingContentLength": (411, "You must provide the Content-Length HTTP header."),
     "PreconditionFailed": (412, "At least one of the pre-conditions you specified did not hold"),
-    "UnsupportedMediaType": (415, "The specified media type is not supported."),
     "InvalidRange": (416, "The requested range is not satisfiable"),
     "InvalidPartNumber": (416, "The requested partnumber is not satisfiable"),
     # 5xx: our side

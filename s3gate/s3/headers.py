@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import datetime
 
+from s3gate.s3.dates import http_date
 from s3gate.s3.errors import S3Error, invalid_argument
 from s3gate.s3.request import Headers, Query
 
@@ -49,8 +49,6 @@ _NOT_OVERRIDABLE = (
     "of overridable response headers."
 )
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
-_DAYS = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
-_MONTHS = (b"", *b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
 
 
 def stored(headers: Headers) -> bytes:
@@ -139,25 +137,6 @@ def override(found: Pairs, query: Query, *, signed: bool) -> Pairs:
             "InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests."
         )
     return [pair for pair in found if pair[0] not in chosen] + list(chosen.items())
-
-
-def http_date(moment: datetime) -> bytes:
-    """As headers write it. Cut to the second; `moment` has a time zone."""
-    return _http_date(int(moment.timestamp()))
-
-
-@lru_cache(maxsize=4096)
-def _http_date(seconds: int) -> bytes:
-    when = datetime.fromtimestamp(seconds, UTC)
-    return b"%b, %02d %b %04d %02d:%02d:%02d GMT" % (
-        _DAYS[when.weekday()],
-        when.day,
-        _MONTHS[when.month],
-        when.year,
-        when.hour,
-        when.minute,
-        when.second,
-    )
 
 
 def _without_framing(encoding: bytes) -> bytes:

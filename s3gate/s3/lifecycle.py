@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from urllib.parse import quote
 
-from s3gate.s3.headers import Pairs, http_date
+from s3gate.s3.dates import http_date
+from s3gate.s3.headers import Pairs
 from s3gate.s3.tags import Tag, unpack
 from s3gate.s3.xml_configurations import tags_of
 from s3gate.s3.xml_lifecycle import DEFAULT_MINIMUM, opened, predicates, rule_nodes

@@ -6,10 +6,10 @@ commit, and the XML documents are in `xml_lock`.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from s3gate.s3.dates import iso_milliseconds, parse_iso
 from s3gate.s3.errors import S3Error, invalid_argument
 from s3gate.s3.request import Headers
 
@@ -26,7 +26,6 @@ MAX_DAYS = 36_500
 MAX_YEARS = 100
 
 _NAMES = (MODE.encode(), UNTIL.encode(), HOLD.encode())
-_ISO = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d)?(\.\d{1,9})?(Z|[+-]\d\d:?\d\d)?").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ def of_write(headers: Headers, now: datetime) -> Asked | None:
     if mode is not None and until is not None:
         if mode not in MODES:
             raise invalid_argument(MODE, mode, "Unknown wormMode directive.")
-        moment = parse_date(until)
+        moment = parse_iso(until)
         if moment is None:
             raise invalid_argument(UNTIL, until, "The retain until date must be provided in ISO 8601 format")
         check_future(moment, now, UNTIL)
@@ -84,7 +83,7 @@ def of_write(headers: Headers, now: datetime) -> Asked | None:
 def check_future(moment: datetime, now: datetime, name: str = "RetainUntilDate") -> None:
     """InvalidArgument for a retention that would be over when it begins."""
     if moment <= now:
-        raise invalid_argument(name, iso_date(moment), "The retain until date must be in the future!")
+        raise invalid_argument(name, iso_milliseconds(moment), "The retain until date must be in the future!")
 
 
 def bypasses(headers: Headers) -> bool:
@@ -98,26 +97,6 @@ def refuse_bypass(headers: Headers) -> None:
     if bypasses(headers):
         message = f"{BYPASS} is only applicable to Object Lock enabled buckets."
         raise invalid_argument(BYPASS, headers.get(BYPASS) or "", message)
-
-
-def parse_date(text: str) -> datetime | None:
-    """An ISO 8601 moment, or None. Without an offset it is UTC."""
-    match = _ISO(text.strip())
-    if match is None:
-        return None
-    day, minute, second, fraction, offset = match.groups()
-    fraction = (fraction or ".0")[1:7].ljust(6, "0")
-    offset = "+00:00" if offset in (None, "Z") else offset
-    try:
-        moment = datetime.fromisoformat(f"{day}T{minute}{second or ':00'}.{fraction}{offset}")
-        return moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def iso_date(moment: datetime) -> str:
-    """As headers and documents write it."""
-    return f"{moment.astimezone(UTC).isoformat('T', 'milliseconds')[:23]}Z"
 
 
 def missing_configuration() -> S3Error:

@@ -24,6 +24,9 @@ BEYOND_THE_MODEL = frozenset((PREFLIGHT, POST_FORM))
 """What browsers ask for and AWS documents beside the model that the SDKs are made from. Nobody signs these requests: a
 preflight grants nothing, and a form brings its signature in its body."""
 
+MAKERS = frozenset(("CopyObject", "CreateMultipartUpload", "PostObject", "PutObject"))
+"""What makes an object, and decides what it has beside its bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:

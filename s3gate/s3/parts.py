@@ -13,10 +13,10 @@ from typing import Protocol, TypeVar
 
 from s3gate.s3.algorithms import Algorithm, combine, composite
 from s3gate.s3.errors import S3Error, invalid_argument
+from s3gate.s3.ranges import MAX_PART_NUMBER
 from s3gate.s3.xml_in import CompletedPart
 
 MIB = 1 << 20
-PART_NUMBER_LIMIT = 10_000
 MIN_PART_BYTES = 5 * MIB
 """Every part but the last one has at least this much; it is judged at Complete and not before."""
 
@@ -117,8 +117,8 @@ def _check_order(listed: Sequence[CompletedPart], upload_id: str, *, consecutive
                 raise invalid_argument("PartNumber", str(number), "PartNumber must be >= 1")
             raise S3Error.of("InvalidPartOrder", UploadId=upload_id)
         previous = number
-    if previous > PART_NUMBER_LIMIT:
-        raise invalid_argument("PartNumber", str(previous), f"PartNumber must be <= {PART_NUMBER_LIMIT}")
+    if previous > MAX_PART_NUMBER:
+        raise invalid_argument("PartNumber", str(previous), f"PartNumber must be <= {MAX_PART_NUMBER}")
 
 
 def _checksums_match(claim: CompletedPart, part: StoredPart) -> bool:

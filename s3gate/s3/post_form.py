@@ -14,6 +14,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from s3gate.s3.canonical import signing_key_of
 from s3gate.s3.credentials import Authentication, Credential, PayloadMode, SecretOf, check_token, known_credential
 from s3gate.s3.errors import S3Error, invalid_argument
+from s3gate.s3.headers import Pairs
+from s3gate.s3.sigv2 import check_enabled
 from s3gate.s3.sigv4 import ALGORITHM, check_scope, instant, split_credential
 
 FILE_NAME_VARIABLE = "${filename}"
@@ -34,8 +36,6 @@ _HEADERS = frozenset(
 )
 _STATUSES = ("200", "201", "204")
 DEFAULT_STATUS = 204
-
-Pairs = list[tuple[bytes, bytes]]
 
 
 def read_fields(sent: Iterable[tuple[str, str]], file_name: str) -> dict[str, str]:
@@ -89,9 +89,7 @@ def authenticate(
     if not _V4.isdisjoint(fields):
         return _authenticate_v4(fields, secret_of, region, region_aliases)
     if not _V2.isdisjoint(fields):
-        if not sigv2_enabled:
-            message = "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
-            raise S3Error.of("InvalidRequest", message)
+        check_enabled(sigv2_enabled)
         return _authenticate_v2(fields, secret_of)
     if "policy" in fields:
         raise _missing("AWSAccessKeyId")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hmac
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from urllib.parse import unquote
 
 from s3gate.s3.credentials import (
@@ -22,14 +21,15 @@ from s3gate.s3.credentials import (
     known_credential,
     payload_mode,
 )
+from s3gate.s3.dates import iso_seconds, parse_http_date
 from s3gate.s3.errors import S3Error
 from s3gate.s3.operation import SUBRESOURCES
 from s3gate.s3.request import Headers, Query, Request
 
-# The last year that a datetime can hold is far beyond; what is larger is not a date.
 MAX_EPOCH_SECONDS = 253_402_300_799
+"""The end of the year 9999: no datetime can hold what is later."""
 
-SUB_RESOURCES = frozenset(
+SIGNED_PARAMETERS = frozenset(
     (
         b"accelerate acl analytics cors defaultObjectAcl delete inventory lifecycle location logging metrics "
         b"notification object-lock partNumber policy replication requestPayment response-cache-control "
@@ -38,6 +38,15 @@ SUB_RESOURCES = frozenset(
         b"uploadId uploads versionId versioning versions website"
     ).split()
 )
+
+
+def check_enabled(enabled: bool) -> None:
+    """InvalidRequest where an operator has switched version 2 off."""
+    if not enabled:
+        raise S3Error.of(
+            "InvalidRequest",
+            "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
+        )
 
 
 def authenticate_header(request: Request, now: datetime, secret_of: SecretOf) -> Authentication:
@@ -70,8 +79,8 @@ def authenticate_query(request: Request, now: datetime, secret_of: SecretOf) -> 
         raise S3Error.of(
             "AccessDenied",
             "Request has expired",
-            Expires=f"{expires_at:%Y-%m-%dT%H:%M:%SZ}",
-            ServerTime=f"{now:%Y-%m-%dT%H:%M:%SZ}",
+            Expires=iso_seconds(expires_at),
+            ServerTime=iso_seconds(now),
         )
     check_token(credential, query.get("x-amz-security-token") or request.headers.get("x-amz-security-token"))
     headers = hoisted(query)
@@ -101,7 +110,7 @@ def string_to_sign(request: Request, headers: dict[bytes, bytes], date: str, pat
     for name in sorted(headers):
         if name.startswith(b"x-amz-"):
             lines.append(name + b":" + headers[name].strip())
-    lines.append(path + _sub_resources(request.query))
+    lines.append(path + _signed_parameters(request.query))
     return b"\n".join(lines)
 
 
@@ -128,7 +137,7 @@ def _check_covered(request: Request) -> None:
     if request.method in ("GET", "HEAD"):
         return
     for name in request.query.names():
-        if name in SUBRESOURCES and name.encode() not in SUB_RESOURCES:
+        if name in SUBRESOURCES and name.encode() not in SIGNED_PARAMETERS:
             message = f"Signature Version 2 does not cover the sub-resource {name}. Please use AWS4-HMAC-SHA256."
             raise S3Error.of("InvalidRequest", message)
 
@@ -146,12 +155,12 @@ def _resource_paths(request: Request) -> list[bytes]:
     return [bare + b"/", bare]
 
 
-def _sub_resources(query: Query) -> bytes:
+def _signed_parameters(query: Query) -> bytes:
     """`?a&b=decoded value`, sorted by name, a name without "=" left without."""
     wanted = []
     for field in query.raw.split(b"&"):
         name, equals, value = field.partition(b"=")
-        if name in SUB_RESOURCES:
+        if name in SIGNED_PARAMETERS:
             wanted.append((name, equals + unquote(value.decode("latin-1")).encode()))
     if not wanted:
         return b""
@@ -161,11 +170,10 @@ def _sub_resources(query: Query) -> bytes:
 
 def _date(headers: Headers) -> datetime:
     text = headers.get("x-amz-date") or headers.get("date") or ""
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError, OverflowError):
-        raise S3Error.of("AccessDenied", "AWS authentication requires a valid Date or x-amz-date header") from None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    moment = parse_http_date(text)
+    if moment is None:
+        raise S3Error.of("AccessDenied", "AWS authentication requires a valid Date or x-amz-date header")
+    return moment
 
 
 def _epoch(text: str) -> datetime:

@@ -10,7 +10,6 @@ import hmac
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from hashlib import sha256
 
@@ -32,10 +31,9 @@ from s3gate.s3.credentials import (
     known_credential,
     payload_mode,
 )
+from s3gate.s3.dates import iso_seconds, parse_http_date
 from s3gate.s3.errors import S3Error, not_implemented
 from s3gate.s3.request import Headers, Request
-
-__all__ = ["ALGORITHM", "Authentication", "authenticate_header", "authenticate_query"]
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 ASYMMETRIC_ALGORITHM = "AWS4-ECDSA-P256-SHA256"
@@ -236,12 +234,8 @@ def _header_timestamp(headers: Headers) -> tuple[str, datetime]:
 
 
 def _basic_form(http_date: str) -> str:
-    try:
-        moment = parsedate_to_datetime(http_date)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-        return f"{moment:%Y%m%dT%H%M%SZ}"
-    except (ValueError, TypeError, OverflowError):
-        return ""
+    moment = parse_http_date(http_date)
+    return "" if moment is None else f"{moment:%Y%m%dT%H%M%SZ}"
 
 
 @lru_cache(maxsize=256)
@@ -281,8 +275,8 @@ def _check_window(signed_at: datetime, expires_in: int, now: datetime) -> None:
             "AccessDenied",
             "Request has expired",
             **{"X-Amz-Expires": str(expires_in)},
-            Expires=f"{expires_at:%Y-%m-%dT%H:%M:%SZ}",
-            ServerTime=f"{now:%Y-%m-%dT%H:%M:%SZ}",
+            Expires=iso_seconds(expires_at),
+            ServerTime=iso_seconds(now),
         )
 
 

@@ -13,9 +13,8 @@ from binascii import Error as NotBase64
 from dataclasses import dataclass, field
 
 from s3gate.s3.errors import S3Error, invalid_argument, not_implemented
+from s3gate.s3.headers import Pairs
 from s3gate.s3.request import Headers
-
-Pairs = list[tuple[bytes, bytes]]
 
 AES256 = "AES256"
 KMS = "aws:kms"

@@ -10,6 +10,7 @@ from collections.abc import Collection
 
 from s3gate.s3 import sse
 from s3gate.s3.errors import S3Error, invalid_argument, not_implemented
+from s3gate.s3.operation import MAKERS
 from s3gate.s3.request import Headers
 
 # name -> the values by which nothing is asked (in lower case, but classes of storage as they are written); of all other
@@ -37,9 +38,7 @@ HARMLESS: dict[bytes, frozenset[bytes]] = {
     b"x-amz-tagging-directive": frozenset((b"copy", b"replace")),
     b"x-amz-write-offset-bytes": frozenset(),
 }
-_MAKERS = frozenset(("CopyObject", "CreateMultipartUpload", "PostObject", "PutObject"))
-"""What makes an object, and decides what it has beside its bytes."""
-TAKING_ACLS = _MAKERS | frozenset(("CreateBucket", "PutBucketAcl", "PutObjectAcl"))
+TAKING_ACLS = MAKERS | frozenset(("CreateBucket", "PutBucketAcl", "PutObjectAcl"))
 """What an ACL can be given to."""
 # name -> the operations that honour it; of all others it is asked in vain
 HONOURED = {
@@ -48,11 +47,11 @@ HONOURED = {
     b"x-amz-bypass-governance-retention": frozenset(("DeleteObject", "DeleteObjects", "PutObjectRetention")),
     b"x-amz-if-match-last-modified-time": frozenset(("DeleteObject",)),
     b"x-amz-if-match-size": frozenset(("DeleteObject",)),
-    b"x-amz-object-lock-legal-hold": _MAKERS,
-    b"x-amz-object-lock-mode": _MAKERS,
-    b"x-amz-object-lock-retain-until-date": _MAKERS,
+    b"x-amz-object-lock-legal-hold": MAKERS,
+    b"x-amz-object-lock-mode": MAKERS,
+    b"x-amz-object-lock-retain-until-date": MAKERS,
     b"x-amz-object-ownership": frozenset(("CreateBucket",)),
-    b"x-amz-tagging": _MAKERS,
+    b"x-amz-tagging": MAKERS,
     b"x-amz-tagging-directive": frozenset(("CopyObject",)),
 }
 COPY_SOURCE = b"x-amz-copy-source"
@@ -100,7 +99,7 @@ def refuse_unbuilt(headers: Headers, operation_name: str, storage_classes: Colle
         elif value.strip().lower() not in harmless and operation_name not in HONOURED.get(name, _NOWHERE):
             if name == b"x-amz-storage-class":
                 label = value.strip().decode("latin-1")
-                if value.strip() in harmless or (label in storage_classes and operation_name in _MAKERS):
+                if value.strip() in harmless or (label in storage_classes and operation_name in MAKERS):
                     continue
                 if label not in _STORAGE_CLASSES:
                     raise S3Error.of("InvalidStorageClass", StorageClassRequested=label)

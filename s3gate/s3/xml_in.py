@@ -12,9 +12,10 @@ from datetime import datetime
 
 from lxml import etree
 
-from s3gate.s3.conditions import parse_http_date
+from s3gate.s3.algorithms import Algorithm
+from s3gate.s3.dates import parse_http_date, parse_iso
 from s3gate.s3.errors import S3Error
-from s3gate.s3.lock import parse_date
+from s3gate.s3.ranges import MAX_PART_NUMBER
 from s3gate.s3.tags import Tag, check_bucket_tags
 from s3gate.s3.xml_out import NAMESPACE
 
@@ -23,28 +24,18 @@ DELETE_LIMIT_BYTES = 2 * 1024 * 1024
 COMPLETE_LIMIT_BYTES = 4 * 1024 * 1024
 
 DELETE_LIMIT_ENTRIES = 1000
-COMPLETE_LIMIT_PARTS = 10_000
 
 _PREFIX = f"{{{NAMESPACE}}}"
 
-# Both spellings of everything a Part may hold -> what it is (a checksum: its algorithm). Newer algorithms of
-# S3's model are read too, so that listing one that we do not compute is a mismatch and not malformed.
-_CHECKSUMS = (
-    "CRC32",
-    "CRC32C",
-    "CRC64NVME",
-    "SHA1",
-    "SHA256",
-    "SHA512",
-    "MD5",
-    "XXHASH64",
-    "XXHASH3",
-    "XXHASH128",
-)
+# Everything that a Part may hold, with S3's namespace and without -> what it is (a checksum: its algorithm).
 _PART_FIELDS = {
     prefix + name: meaning
     for prefix in ("", _PREFIX)
-    for name, meaning in [("PartNumber", "PartNumber"), ("ETag", "ETag")] + [(f"Checksum{a}", a) for a in _CHECKSUMS]
+    for name, meaning in (
+        ("PartNumber", "PartNumber"),
+        ("ETag", "ETag"),
+        *((f"Checksum{each.value}", each.value) for each in Algorithm),
+    )
 }
 
 
@@ -167,7 +158,7 @@ def _size(text: str) -> int:
 
 def _moment(text: str) -> datetime:
     """HTTP's form or ISO's: the model has the one, and SDKs send either."""
-    moment = parse_http_date(text) or parse_date(text)
+    moment = parse_http_date(text) or parse_iso(text)
     if moment is None:
         raise malformed()
     return moment
@@ -176,7 +167,7 @@ def _moment(text: str) -> datetime:
 def complete_multipart_upload(data: bytes) -> list[CompletedPart]:
     """The parts in the order in which they were listed: one to ten thousand, or MalformedXML."""
     root = parse_root(data, "CompleteMultipartUpload")
-    if not 1 <= len(root) <= COMPLETE_LIMIT_PARTS:
+    if not 1 <= len(root) <= MAX_PART_NUMBER:
         raise malformed()
     return [_completed_part(child) for child in root]
 

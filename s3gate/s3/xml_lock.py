@@ -10,8 +10,9 @@ from functools import lru_cache
 
 from lxml import etree
 
+from s3gate.s3.dates import iso_milliseconds, parse_iso
 from s3gate.s3.errors import S3Error
-from s3gate.s3.lock import MAX_DAYS, MAX_YEARS, MODES, OFF, ON, DefaultRetention, Retention, iso_date, parse_date
+from s3gate.s3.lock import MAX_DAYS, MAX_YEARS, MODES, OFF, ON, DefaultRetention, Retention
 from s3gate.s3.xml_in import local_name, malformed, parse_root, text_of
 from s3gate.s3.xml_out import document, element
 
@@ -43,7 +44,7 @@ def retention(data: bytes) -> Retention | None:
         return None
     if len(fields) != 2:
         raise malformed()
-    mode, until = text_of(fields["Mode"]), parse_date(text_of(fields["RetainUntilDate"]))
+    mode, until = text_of(fields["Mode"]), parse_iso(text_of(fields["RetainUntilDate"]))
     if mode not in MODES or until is None:
         raise malformed()
     return Retention(mode, until)
@@ -74,7 +75,8 @@ def configuration_document(rule: DefaultRetention | None) -> bytes:
 
 def retention_document(shown: Retention) -> bytes:
     """The answer of GetObjectRetention."""
-    return document("Retention", (element("Mode", shown.mode), element("RetainUntilDate", iso_date(shown.until))))
+    until = iso_milliseconds(shown.until)
+    return document("Retention", (element("Mode", shown.mode), element("RetainUntilDate", until)))
 
 
 def legal_hold_document(hold: bool) -> bytes:

@@ -109,7 +109,7 @@ def checksum_xml(checksum: str) -> str:
     return _checksum_kind(checksum[: checksum.rfind(":")]) if checksum else ""
 
 
-@lru_cache(maxsize=16)  # there are five algorithms and two types
+@lru_cache(maxsize=32)  # ten algorithms, two types
 def _checksum_kind(kind: str) -> str:
     algorithm, _, how = kind.partition(":")
     return f"<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm><ChecksumType>{how}</ChecksumType>"

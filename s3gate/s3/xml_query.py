@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from s3gate.s3.dates import iso_seconds
 from s3gate.s3.xml_out import element, escape, writable
 
 NAMESPACES = {
@@ -49,5 +50,5 @@ def _content(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%dT%H:%M:%SZ}"
+        return iso_seconds(value)
     return escape(str(value))

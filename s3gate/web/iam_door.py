@@ -16,7 +16,7 @@ from s3gate.iam_api.handle import failure, name_of
 from s3gate.iam_api.parameters import MOST_FORM_BYTES, parse_form
 from s3gate.operations.body import Body, Receive
 from s3gate.s3 import sigv4
-from s3gate.s3.credentials import CLASSIC_REGION, Authentication, claimed_key
+from s3gate.s3.credentials import CLASSIC_REGION, Authentication, claimed_key, claimed_service
 from s3gate.s3.errors import S3Error
 
 if TYPE_CHECKING:
@@ -99,10 +99,8 @@ class IamDoor:
 
 def _service_of(request: Request) -> str:
     """As the signature's scope says. One of another service, or of none, is refused by STS, which may be asked so."""
-    text = request.headers.get("authorization") or ""
-    scope = text.partition("Credential=")[2].partition(",")[0] if text else request.query.get("X-Amz-Credential") or ""
-    words = scope.strip().rsplit("/", 4)
-    return words[3] if len(words) == 5 and words[3] in SERVICES else STS
+    service = claimed_service(request)
+    return service if service in SERVICES else STS
 
 
 class IamAnswer(NamedTuple):

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from s3gate.s3.operation import SUBRESOURCES
-from s3gate.s3.sigv2 import SUB_RESOURCES
+from s3gate.s3.sigv2 import SIGNED_PARAMETERS
 from tests.attacks.conftest import TREASURE, Prey, assert_refused
 from tests.attacks.message import Message, version_2, version_2_link, version_4, version_4_link
 from tests.limits.wire import UNSIGNED, Reply, Signer
@@ -107,7 +107,7 @@ READING: dict[str, tuple[Attack, tuple[str, ...]]] = {
     },
     **{
         f"asking {name}": (by_asking(name), ("v2", "v2 link"))
-        for name in sorted({each.decode() for each in SUB_RESOURCES} & SUBRESOURCES)
+        for name in sorted({each.decode() for each in SIGNED_PARAMETERS} & SUBRESOURCES)
     },
     "host": (lambda m: m.having("host", "other.example"), V4),
     "two hosts": (lambda m: m.adding("host", "other.example"), ALL),

@@ -11,12 +11,12 @@ from datetime import timedelta
 import pytest
 
 from s3gate.catalog.rows import ENABLED
+from s3gate.s3.dates import iso_milliseconds
 from s3gate.s3.errors import S3Error
-from s3gate.s3.lock import iso_date
 from tests.operations.bench import Bench, Reply, code
 from tests.operations.fakes import NOW
 
-LATER = iso_date(NOW + timedelta(days=1))
+LATER = iso_milliseconds(NOW + timedelta(days=1))
 MODE, UNTIL, HOLD = "x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date", "x-amz-object-lock-legal-hold"
 BYPASS = {"x-amz-bypass-governance-retention": "true"}
 RULE = "<Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Days>2</Days></DefaultRetention></Rule>"
@@ -76,7 +76,7 @@ async def test_a_default_retention(locked: Bench) -> None:
     assert await code(locked.put("/safe/k")) == "InvalidRequest", "without a digest"
     await put(locked, "/safe/k")
     shown = (await locked.ask("HEAD", "/safe/k")).headers
-    assert (shown[MODE], shown[UNTIL]) == ("GOVERNANCE", iso_date(NOW + timedelta(days=2)))
+    assert (shown[MODE], shown[UNTIL]) == ("GOVERNANCE", iso_milliseconds(NOW + timedelta(days=2)))
     await put(locked, "/safe/own", {MODE: "COMPLIANCE", UNTIL: LATER})
     assert (await locked.ask("HEAD", "/safe/own")).headers[UNTIL] == LATER
     await locked.ask("PUT", "/safe/copy", headers={"x-amz-copy-source": "/safe/own"})
@@ -135,7 +135,7 @@ async def test_retention(locked: Bench) -> None:
     assert (error.status, error.code) == (404, "NoSuchObjectLockConfiguration")
     assert (await tell(locked, target, retention("GOVERNANCE", LATER))).status == 200
     assert (await locked.ask("GET", target)).text("RetainUntilDate") == LATER
-    shorter = retention("GOVERNANCE", iso_date(NOW + timedelta(hours=1)))
+    shorter = retention("GOVERNANCE", iso_milliseconds(NOW + timedelta(hours=1)))
     error = await refusal(tell(locked, target, shorter))
     assert (error.status, error.code) == (403, "AccessDenied")
     removal = locked.ask("DELETE", f"/safe/k?versionId={version}")
@@ -198,7 +198,7 @@ async def test_locks_that_cannot_be(locked: Bench, kind: str) -> None:
     assert await code(tell(locked, f"/safe/k?{kind}", "<X/>")) == "MalformedXML"
     assert await code(locked.ask("PUT", f"/safe/k?{kind}", body.encode())) == "InvalidRequest", "without a digest"
     if kind == "retention":
-        past = retention("GOVERNANCE", iso_date(NOW))
+        past = retention("GOVERNANCE", iso_milliseconds(NOW))
         assert (await refusal(tell(locked, "/safe/k?retention", past))).message == (
             "The retain until date must be in the future!"
         )

@@ -13,8 +13,9 @@ from botocore.session import get_session
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s3gate.s3 import checksums
-from s3gate.s3.checksums import Algorithm, Checksum, ChecksumType
+from s3gate.s3 import algorithms, checksums
+from s3gate.s3.algorithms import Algorithm, ChecksumType
+from s3gate.s3.checksums import Checksum
 from s3gate.s3.credentials import PayloadMode
 from s3gate.s3.errors import S3Error
 from s3gate.s3.request import Headers
@@ -37,7 +38,7 @@ PLAIN, TRAILER = PayloadMode.UNSIGNED, PayloadMode.STREAMING_UNSIGNED_TRAILER
 
 
 def digest_of(algorithm: Algorithm, *pieces: bytes) -> bytes:
-    hasher = checksums.new(algorithm)
+    hasher = algorithms.new(algorithm)
     for piece in pieces:
         hasher.update(piece)
     return hasher.digest()
@@ -65,7 +66,7 @@ def test_known_values(algorithm):
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(CRCS), st.lists(st.binary(max_size=300), max_size=5))
 def test_combination_is_the_checksum_of_the_whole(algorithm, parts):
-    combined = checksums.combine(algorithm, [(digest_of(algorithm, part), len(part)) for part in parts])
+    combined = algorithms.combine(algorithm, [(digest_of(algorithm, part), len(part)) for part in parts])
     assert combined == digest_of(algorithm, b"".join(parts))
 
 
@@ -73,28 +74,28 @@ def test_combination_of_large_lengths():
     """5 GiB of zeros, by squaring: nothing is read."""
     digest, length = digest_of(Algorithm.CRC32, bytes(1 << 20)), 1 << 20
     while length < 1 << 32:
-        digest = checksums.combine(Algorithm.CRC32, [(digest, length), (digest, length)])
+        digest = algorithms.combine(Algorithm.CRC32, [(digest, length), (digest, length)])
         length *= 2
-    assert checksums.combine(Algorithm.CRC32, [(digest, length), (KNOWN[Algorithm.CRC32], 9)]) != digest
+    assert algorithms.combine(Algorithm.CRC32, [(digest, length), (KNOWN[Algorithm.CRC32], 9)]) != digest
     crc = 0
     for _ in range(8):
         crc = zlib.crc32(bytes(1 << 20), crc)
-    eight = checksums.combine(Algorithm.CRC32, [(digest_of(Algorithm.CRC32, bytes(1 << 20)), 1 << 20)] * 8)
+    eight = algorithms.combine(Algorithm.CRC32, [(digest_of(Algorithm.CRC32, bytes(1 << 20)), 1 << 20)] * 8)
     assert int.from_bytes(eight, "big") == crc
 
 
 def test_hashes_do_not_combine():
     with pytest.raises(ValueError):
-        checksums.combine(Algorithm.SHA1, [])
+        algorithms.combine(Algorithm.SHA1, [])
 
 
 def test_composite():
     parts = [sha256(b"one").digest(), sha256(b"two").digest()]
     wanted = b64encode(sha256(b"".join(parts)).digest()).decode() + "-2"
-    assert checksums.composite(Algorithm.SHA256, parts) == wanted
+    assert algorithms.composite(Algorithm.SHA256, parts) == wanted
     crc = [KNOWN[Algorithm.CRC32]] * 3
     wanted = b64encode(zlib.crc32(b"".join(crc)).to_bytes(4, "big")).decode() + "-3"
-    assert checksums.composite(Algorithm.CRC32, crc) == wanted
+    assert algorithms.composite(Algorithm.CRC32, crc) == wanted
 
 
 def test_text_form():

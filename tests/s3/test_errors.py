@@ -10,27 +10,25 @@ from s3gate.s3.errors import CODES, S3Error, invalid_argument, not_implemented
 
 WIRE = {
     304: "NotModified",
-    400: """AccessControlListNotSupported AuthorizationHeaderMalformed AuthorizationQueryParametersError BadDigest
-        EntityTooLarge EntityTooSmall ExpiredToken IdempotencyParameterMismatch IllegalLocationConstraintException
-        InvalidLocationConstraint IncompleteBody InvalidArgument InvalidBucketAclWithObjectOwnership
-        InvalidBucketName InvalidChunkSizeError InvalidDigest InvalidPart InvalidPartOrder InvalidPolicyDocument
-        MalformedPolicy InvalidRedirectLocation InvalidRequest InvalidRetentionPeriod InvalidTag InvalidURI
-        InvalidWriteOffset KeyTooLongError MalformedACLError MalformedPOSTRequest MalformedTrailerError MalformedXML
-        MaxMessageLengthExceeded MetadataTooLarge MissingRequestBodyError RequestHeaderSectionTooLarge
-        RequestTimeout TooManyParts UnexpectedContent UnresolvableGrantByEmailAddress XAmzContentSHA256Mismatch
-        InvalidStorageClass InvalidToken""",
-    403: """AccessDenied AccessForbidden InvalidAccessKeyId InvalidObjectState RequestTimeTooSkewed
-        SignatureDoesNotMatch QuotaExceeded""",
+    400: """AccessControlListNotSupported AuthorizationHeaderMalformed AuthorizationQueryParametersError
+        BadDigest EntityTooLarge EntityTooSmall ExpiredToken IllegalLocationConstraintException
+        IncompleteBody InvalidArgument InvalidBucketAclWithObjectOwnership InvalidBucketName
+        InvalidChunkSizeError InvalidDigest InvalidLocationConstraint InvalidPart InvalidPartOrder
+        InvalidPolicyDocument InvalidRedirectLocation InvalidRequest InvalidStorageClass InvalidTag
+        InvalidToken InvalidURI KeyTooLongError MalformedACLError MalformedPOSTRequest MalformedPolicy
+        MalformedTrailerError MalformedXML MaxMessageLengthExceeded MetadataTooLarge MissingRequestBodyError
+        RequestHeaderSectionTooLarge RequestTimeout UnexpectedContent UnresolvableGrantByEmailAddress
+        XAmzContentSHA256Mismatch""",
+    403: "AccessDenied AccessForbidden InvalidAccessKeyId RequestTimeTooSkewed SignatureDoesNotMatch",
     404: """NoSuchBucket NoSuchBucketPolicy NoSuchCORSConfiguration NoSuchKey NoSuchLifecycleConfiguration
-        NoSuchTagSet NoSuchUpload NoSuchVersion NoSuchWebsiteConfiguration NoSuchPublicAccessBlockConfiguration
-        NoSuchObjectLockConfiguration ObjectLockConfigurationNotFoundError OwnershipControlsNotFoundError
-        ReplicationConfigurationNotFoundError ServerSideEncryptionConfigurationNotFoundError""",
+        NoSuchObjectLockConfiguration NoSuchPublicAccessBlockConfiguration NoSuchTagSet NoSuchUpload
+        NoSuchVersion NoSuchWebsiteConfiguration ObjectLockConfigurationNotFoundError
+        OwnershipControlsNotFoundError ServerSideEncryptionConfigurationNotFoundError""",
     405: "MethodNotAllowed",
-    409: """BucketAlreadyExists BucketAlreadyOwnedByYou BucketNotEmpty ConditionalRequestConflict InvalidBucketState
-        OperationAborted""",
+    409: """BucketAlreadyExists BucketAlreadyOwnedByYou BucketNotEmpty ConditionalRequestConflict
+        InvalidBucketState OperationAborted""",
     411: "MissingContentLength",
     412: "PreconditionFailed",
-    415: "UnsupportedMediaType",
     416: "InvalidRange InvalidPartNumber",
     500: "InternalError",
     501: "NotImplemented",

@@ -46,26 +46,6 @@ def test_headers_that_are_refused(sent: tuple[str | None, ...], message: str) ->
     assert (caught.value.code, caught.value.message) == ("InvalidArgument", message)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("2027-01-01T00:00:00Z", (2027, 1, 1, 0, 0, 0, 0)),
-        ("2027-01-01T00:00:00.123456789Z", (2027, 1, 1, 0, 0, 0, 123456)),
-        ("2027-01-01T01:00:00+01:00", (2027, 1, 1, 0, 0, 0, 0)),
-        ("2027-01-01T01:00:00+0100", (2027, 1, 1, 0, 0, 0, 0)),
-        ("2027-01-01T00:00:00", (2027, 1, 1, 0, 0, 0, 0)),
-        ("2027-01-01T00:00Z", (2027, 1, 1, 0, 0, 0, 0)),
-    ],
-)
-def test_dates(text: str, expected: tuple[int, ...]) -> None:
-    assert lock.parse_date(text) == datetime(*expected, tzinfo=UTC)  # type: ignore[misc, arg-type]
-
-
-@pytest.mark.parametrize("text", ["", "x", "2027-13-01T00:00:00Z", "2027-01-01", "0001-01-01T00:00:00+23:59"])
-def test_dates_that_are_none(text: str) -> None:
-    assert lock.parse_date(text) is None
-
-
 def test_default_retention() -> None:
     assert DefaultRetention("GOVERNANCE", days=2).starting(NOW).until == NOW + timedelta(days=2)
     assert DefaultRetention("COMPLIANCE", years=2).starting(NOW).until == NOW + timedelta(days=730)
