@@ -21,10 +21,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from s3gate.crypto.derivation import KEY_BYTES
 from s3gate.crypto.errors import KeyFileError, KeyNotFound
+from s3gate.files import write_secret
 
 FORMAT = 1
-KEY_BYTES = 32
 DEFAULT_ALIAS = "alias/aws/s3"
 MAX_FILE_BYTES = 16 << 20
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}").fullmatch
@@ -102,21 +103,7 @@ class KeyFile:
 
     def write(self, path: Path) -> None:
         """In place of the file that is there: whole, durable, for its owner only."""
-        fresh = path.with_name(path.name + ".new")
-        fresh.unlink(missing_ok=True)
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(self.text() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            os.chown(fresh, path.stat().st_uid, path.stat().st_gid)
-        fresh.rename(path)
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        write_secret(path, self.text())
 
     def with_key(self, name: str) -> KeyFile:
         """With one more key of this name."""

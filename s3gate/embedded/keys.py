@@ -1,17 +1,17 @@
 """The secrets that `s3gate up` makes once and keeps: the root key pair and the cluster key.
 
-Files of mode 0600, written whole or not at all. Their meaning is defined elsewhere (`s3/sigv4.py`,
-`chunkd/wire.py`); here they are random text with an agreed form.
+Their meaning is defined elsewhere (`s3/sigv4.py`, `chunkd/wire.py`); here they are random text with an agreed form.
 """
 
 from __future__ import annotations
 
-import os
 import secrets
 import string
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+from s3gate.files import write_secret
 
 ACCESS_KEY_LETTERS = string.ascii_uppercase + string.digits
 SECRET_KEY_LETTERS = string.ascii_letters + string.digits
@@ -51,25 +51,8 @@ def keep(path: Path, make: Callable[[], str]) -> str:
     except UnicodeDecodeError:
         raise KeyFileError(f"{path} holds no text; is it another file?") from None
     text = make()
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.rename(path)
-    sync_directory(path.parent)
+    write_secret(path, text)
     return text
-
-
-def sync_directory(directory: Path) -> None:
-    """Make names in it durable."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def root_keys(path: Path, environ: Mapping[str, str]) -> RootKeys:

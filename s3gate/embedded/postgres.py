@@ -26,7 +26,7 @@ from typing import IO
 from urllib.parse import quote
 
 from s3gate.embedded import children
-from s3gate.embedded.keys import sync_directory
+from s3gate.files import sync_directory
 
 SUPERUSER = "s3gate"
 DATABASE = "postgres"  # initdb makes it; the whole server is ours, so there is no need for another

@@ -33,8 +33,7 @@ class Readiness:
 
 def ask(address: tuple[str, int], *, tls: bool) -> Readiness | None:
     """What the gate says; None where there is no answer, or none that makes sense."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0])
-    connection = _connection(host, address[1], tls)
+    connection = _connection(*address, tls)
     try:
         connection.request("GET", READY_PATH)
         found = json.loads(connection.getresponse().read())

@@ -7,7 +7,6 @@ removes it when it stops.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -50,12 +49,3 @@ class Running:
 def store_file(data_dir: Path) -> Path:
     """Where a running store is described."""
     return data_dir / "store.json"
-
-
-def write_secret(path: Path, text: str) -> None:
-    """A file of mode 0600 that appears whole."""
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text + "\n")
-    fresh.rename(path)

@@ -27,8 +27,9 @@ from pathlib import Path
 from s3gate.crypto.keyfile import KeyFile
 from s3gate.embedded import children, keys, parts, readiness
 from s3gate.embedded.postgres import CONNECT_PAUSE_SECONDS, Postgres, PostgresError, socket_directory
-from s3gate.embedded.running import Running, RunningError, store_file, write_secret
+from s3gate.embedded.running import Running, RunningError, store_file
 from s3gate.embedded.supervisor import Part, Stopping, Supervisor
+from s3gate.files import write_secret
 from s3gate.settings import PREFIX, Address, Settings, SettingsError
 
 LEAST_NODES = 6
@@ -175,7 +176,7 @@ class Store:
     def _answers(self, nodes: int) -> bool:
         """Whether it takes requests. Those that write may have to wait, for room or for an operator; deletions need
         the worker, which is started afterwards."""
-        found = readiness.ask(self.listener.getsockname()[:2], tls=self.settings.tls_cert is not None)
+        found = readiness.ask(reachable(self.listener), tls=self.settings.tls_cert is not None)
         state = "the gate does not answer yet" if found is None else str(found)
         if found is not None and found.answers(nodes):
             if not found.ready:

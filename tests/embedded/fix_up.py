@@ -48,7 +48,6 @@ class Up:
     data_dir: Path
     log: Path
     ready: dict[str, Any]
-    started_seconds: float
 
     @property
     def text(self) -> str:
@@ -114,7 +113,7 @@ def running(data_dir: Path, *arguments: str, prefix: Sequence[str] = (), python:
             assert time.monotonic() - started < READY_SECONDS, log.read_text()
             time.sleep(0.01)
         ready = json.loads(ready_file.read_text())
-        yield Up(process, data_dir, log, ready, time.monotonic() - started)
+        yield Up(process, data_dir, log, ready)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)

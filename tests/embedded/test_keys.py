@@ -9,7 +9,8 @@ import pytest
 
 from chunkd.wire import ClusterKey
 from s3gate.embedded.keys import KeyFileError, keep, new_cluster_key, new_root_keys, root_keys
-from s3gate.embedded.running import Running, RunningError, store_file, write_secret
+from s3gate.embedded.running import Running, RunningError, store_file
+from s3gate.files import write_secret
 
 
 def test_a_key_is_made_once_for_its_owner(tmp_path: Path) -> None:
