@@ -5,6 +5,7 @@ It knows nothing of what the tables mean. schema.sql is applied whole, in one tr
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,12 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 class WrongDatabase(CatalogError):
     """The database belongs to another cluster, or to another version of s3gate."""
+
+
+async def prepare(dsn: str, cluster_id: bytes) -> None:
+    """What a gate and a worker do first: `apply` and `adopt`, without holding up the loop."""
+    await asyncio.to_thread(apply, dsn)
+    await asyncio.to_thread(adopt, dsn, cluster_id)
 
 
 def apply(dsn: str) -> None:

@@ -12,10 +12,8 @@ import asyncio
 import contextlib
 import json
 import logging
-import signal
 import socket
 import ssl
-import sys
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -34,6 +32,7 @@ from s3gate.iam_api.handle import IamService
 from s3gate.iam_api.jwks import ProviderKeys, fetch
 from s3gate.identity.identities import Identities
 from s3gate.identity.naming import MAIN_ACCOUNT_ID
+from s3gate.process import log_to_stderr, stopped_by_signals
 from s3gate.s3.credentials import Credential
 from s3gate.settings import Address, SettingsError
 from s3gate.store.budget import Budget
@@ -62,6 +61,7 @@ log = logging.getLogger("s3gate.web")
 
 KIND = "gate"
 CANCELLED_SECONDS = 0.2
+"""How long requests that were cancelled at the end may take to clean up."""
 NOTE_USED_SECONDS = 10.0
 CLOSE_SECONDS = 0.5
 """How long closing the session may take: one that is not closed is closed by a worker later."""
@@ -69,13 +69,13 @@ CLOSE_SECONDS = 0.5
 
 def run(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT, on the fastest event loop there is."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    log_to_stderr()
     uvloop.run(serve(settings))
 
 
 async def serve(settings: Settings, stop: asyncio.Event | None = None) -> None:
     """Serves until `stop` is set, or a signal sets it."""
-    stop = _stopped_by_signals() if stop is None else stop
+    stop = stopped_by_signals() if stop is None else stop
     _check_certificate(settings)
     tune_allocator()
     key = wire.ClusterKey.parse(settings.cluster_key_text())
@@ -107,8 +107,7 @@ def _audit_log(settings: Settings) -> AuditLog | None:
 
 
 async def _open_catalog(settings: Settings, key: wire.ClusterKey) -> Catalog:
-    await asyncio.to_thread(schema.apply, settings.database_url)
-    await asyncio.to_thread(schema.adopt, settings.database_url, key.cluster_id)
+    await schema.prepare(settings.database_url, key.cluster_id)
     limits = CatalogLimits.for_session_timeout(settings.session_timeout_seconds)
     return await Catalog.open(settings.database_url, kind=KIND, limits=limits)
 
@@ -120,8 +119,8 @@ async def _open_gate(
     stack.push_async_callback(_close_catalog, catalog)
     wanted = (settings.layout, settings.unit_bytes, settings.floor_bytes, settings.segment_bytes)
     layout = await when_up(lambda: catalog.find_or_make_layout(*wanted), stop)
-    rows = settings.body_budget_bytes
-    budget = Budget(rows, max(SMALL_BYTES, rows // SMALL_SHARE))
+    for_rows = settings.body_budget_bytes
+    budget = Budget(for_rows, max(SMALL_BYTES, for_rows // SMALL_SHARE))
     limits = StoreLimits(
         placement=settings.placement,
         cache_bytes=settings.cache_bytes,
@@ -223,14 +222,6 @@ async def _stop(servers: Iterable[Server], serving: Iterable[asyncio.Task[None]]
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
             raise outcome
-
-
-def _stopped_by_signals() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

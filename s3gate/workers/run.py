@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
@@ -22,6 +20,7 @@ from s3gate.catalog.errors import CatalogError
 from s3gate.catalog.limits import Limits
 from s3gate.catalog.starting import when_up
 from s3gate.geometry.stripe import Layout
+from s3gate.process import log_to_stderr, stopped_by_signals
 from s3gate.settings import Settings
 from s3gate.store.budget import Budget
 from s3gate.store.errors import StoreError
@@ -43,6 +42,8 @@ LONGEST_RETRY_SECONDS = 30.0
 FLEET_SECONDS = 1.0
 SWEEP_SECONDS = 5.0
 PARKED_SECONDS = 2.0
+SESSIONS_SECONDS = 5.0
+SHORTEST_REST_SECONDS = 0.2
 LONGEST_REST_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 5.0
 """Between two units when there is more to do: a unit may have waited for a node that was down."""
@@ -58,28 +59,30 @@ class Chore(NamedTuple):
 
 def chores(settings: Settings) -> Sequence[Chore]:
     """All background work of a store."""
-    expiry = min(LONGEST_REST_SECONDS, max(0.2, settings.upload_expiry_seconds / 10))
-    rules = min(LONGEST_REST_SECONDS, max(0.2, settings.lifecycle_day_seconds / 10))
-    tombstones = min(LONGEST_REST_SECONDS, max(0.2, settings.tombstone_seconds / 10))
     return (
         Chore("fleet", follow_fleet, FLEET_SECONDS),
         Chore("collect", collect, settings.collect_seconds),
         Chore("parked", deliver_parked, PARKED_SECONDS),
-        Chore("expire", expire_uploads, expiry),
-        Chore("lifecycle", lifecycle.follow_rules, rules),
-        Chore("tombstones", forget_completed, tombstones),
-        Chore("sessions", close_stale_sessions, min(5.0, max(0.2, settings.session_timeout_seconds / 5))),
+        Chore("expire", expire_uploads, _rest(settings.upload_expiry_seconds)),
+        Chore("lifecycle", lifecycle.follow_rules, _rest(settings.lifecycle_day_seconds)),
+        Chore("tombstones", forget_completed, _rest(settings.tombstone_seconds)),
+        Chore("sessions", close_stale_sessions, min(SESSIONS_SECONDS, _rest(settings.session_timeout_seconds, 5))),
         Chore("sweep", Sweeper().sweep, SWEEP_SECONDS),
     )
 
 
+def _rest(seconds: float, parts: int = 10) -> float:
+    """What comes due after so many seconds is looked for in a part of them: neither all the time nor next to never."""
+    return min(LONGEST_REST_SECONDS, max(SHORTEST_REST_SECONDS, seconds / parts))
+
+
 async def work(settings: Settings, stop: asyncio.Event | None = None) -> None:
     """Work until `stop` is set, or a signal sets it."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    log_to_stderr()
     logging.getLogger(lifecycle.__name__).setLevel(logging.INFO)  # it says what it ended
-    stop = _stopped_by_signals() if stop is None else stop
+    stop = stopped_by_signals() if stop is None else stop
     key = wire.ClusterKey.parse(settings.cluster_key_text())
-    await when_up(lambda: _prepare(settings, key), stop)
+    await when_up(lambda: schema.prepare(settings.database_url, key.cluster_id), stop)
     async with open_workshop(settings, key, "worker", stop) as shop:
         await when_up(lambda: refresh_fleet(shop), stop)
         loops = [asyncio.create_task(_repeat(shop, chore, stop)) for chore in chores(settings)]
@@ -88,11 +91,6 @@ async def work(settings: Settings, stop: asyncio.Event | None = None) -> None:
         for loop in loops:
             loop.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
-
-
-async def _prepare(settings: Settings, key: wire.ClusterKey) -> None:
-    await asyncio.to_thread(schema.apply, settings.database_url)
-    await asyncio.to_thread(schema.adopt, settings.database_url, key.cluster_id)
 
 
 @contextlib.asynccontextmanager
@@ -130,11 +128,3 @@ async def _repeat(shop: Workshop, chore: Chore, stop: asyncio.Event) -> None:
             rest, retry = retry, min(retry * 2, LONGEST_RETRY_SECONDS)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), max(0.001, rest))
-
-
-def _stopped_by_signals() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop
