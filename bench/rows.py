@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`once`: no object is read twice. `cold`: the kernel's caches are dropped first. `beside_puts`: as many
-    64 MiB PUTs run meanwhile. `in_mib`: the figure is MiB/s and not requests/s."""
+    """`cold`: the kernel's caches are dropped first, and no object is read twice. `beside_puts`: as many 64 MiB
+    PUTs run meanwhile. `in_mib`: the figure is MiB/s and not requests/s."""
 
     name: str
     operation: str

@@ -5,7 +5,7 @@ file knows queues, keys and futures. It refuses to know SQL, and what a request 
 items and answers each of them: with a value, with an exception to raise, with AGAIN, or with a future when the
 answer is known only later (law 6); then its key and its place are free at once.
 
-Rules (DESIGN, section 7): at most `lanes` batches are under way, on disjoint keys; a key occurs once in a batch.
+Its rules: at most `lanes` batches are under way, on disjoint keys; a key occurs once in a batch.
 Beside one that is under way another begins when it is full, or when that one has lasted for `gather_seconds`.
 Requests for one key keep their order. When `run` raises Poisoned its items run again one by one, so that one bad
 item never fails its neighbours.

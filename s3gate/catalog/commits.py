@@ -1,4 +1,4 @@
-"""THE commit: puts and deletes of many keys in one autocommit statement (DESIGN, section 7; laws 1, 4, 5, 6).
+"""THE commit: puts and deletes of many keys in one autocommit statement (laws 1, 4, 5, 6).
 
 It locks in the common order: the session's row, the buckets' rows, the objects' rows in the order of the batch, which
 is sorted. It judges the row that it saw and writes only over that one: an update names the version it saw, an insert

@@ -32,8 +32,8 @@ from s3gate.catalog.parts import COLUMNS
 from s3gate.catalog.pieces import lent, named_by_part, referenced
 from s3gate.catalog.pool import Pool
 from s3gate.catalog.rows import GarbageRow, ParkedRow, PartRow
+from s3gate.geometry.ids import SHARD_ID_BYTES
 
-SHARD_ID_BYTES: Final = 17
 UNLISTED: Final = "unlisted"
 
 DISCARD = Statement(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 MIB = 1024 * 1024
 
 SLICE_SECONDS = 0.010
-"""One-piece segments go to one node for this long, so that its group commits are full (FACTS: half the cost)."""
+"""One-piece segments go to one node for this long, so that its group commits are full."""
 SLICE_BYTES = 1 * MIB
 """... or until so many bytes went there."""
 BUNDLES_UNDER_WAY = 2
@@ -40,7 +40,7 @@ READ_ATTEMPTS = 3
 """How often a shard is asked for again when what arrived does not match its checksum."""
 SUSPECT_SECONDS = 10.0
 DOWN_SECONDS = 30.0
-"""Age of a heartbeat after which a node counts as suspect, and as down (DESIGN section 6)."""
+"""Age of a heartbeat after which a node counts as suspect, and as down."""
 PROBE_SECONDS = 0.1
 PROBE_MOST_SECONDS = 1.0
 """How often a node that failed is asked for its health: first soon, then once a second."""

@@ -201,15 +201,15 @@ class Door:
             (b"x-amz-request-id", visit.request_id.encode("ascii")),
             (b"x-amz-id-2", HOST_ID_BYTES),
         ]
-        whole = isinstance(body, bytes)
-        if whole and status not in _BODILESS and not any(name == b"content-length" for name, _ in headers):
-            headers.append((b"content-length", b"%d" % len(body)))  # type: ignore[arg-type]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        if whole:
-            visit.bytes_out = len(body)  # type: ignore[arg-type]
-            await send({"type": "http.response.body", "body": body})
-        else:
+        if not isinstance(body, bytes):
+            await send({"type": "http.response.start", "status": status, "headers": headers})
             await self._stream(visit, body, send)
+            return
+        if status not in _BODILESS and not any(name == b"content-length" for name, _ in headers):
+            headers.append((b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        visit.bytes_out = len(body)
+        await send({"type": "http.response.body", "body": body})
 
     async def _stream(self, visit: Visit, pieces: Any, send: Any) -> None:
         """The client knows the length: whatever fails now breaks the connection, never shortens (law 7)."""

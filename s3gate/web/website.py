@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from s3gate.web.cycle import Application
 
 _OPERATIONS = {"GET": OPERATIONS["GetObject"], "HEAD": OPERATIONS["HeadObject"]}
+_NO_HEADERS = Headers(())
 _HTML = (b"content-type", b"text/html; charset=utf-8")
 _NOT_THERE = frozenset(("NoSuchKey", "AccessDenied"))
 """Who may not list a bucket is not told whether a key exists."""
@@ -108,9 +109,6 @@ class WebsiteDoor(Door):
     def _refuse(self, scope: Any, visit: Visit, error: S3Error) -> Response:
         visit.error = error.code
         return _error_response(error, visit, None)
-
-
-_NO_HEADERS = Headers(())
 
 
 def _bare(request: Request | None, key: bytes, headers: Headers) -> Request:

@@ -60,10 +60,6 @@ class Message:
         )
         return replace(self, query=changed)
 
-    def without_query(self, name: str) -> Message:
-        fields = [field for field in self.query.split("&") if field.partition("=")[0] != name]
-        return replace(self, query="&".join(fields))
-
     def adding(self, name: str, value: str | bytes) -> Message:
         data = value.encode() if isinstance(value, str) else value
         return replace(self, headers=(*self.headers, (name, data)))

@@ -1,4 +1,4 @@
-"""The commit batch: its rules (DESIGN, section 7), each with a test that breaks without it."""
+"""The commit batch: its rules (catalog/batcher.py), each with a test that breaks without it."""
 
 from __future__ import annotations
 
