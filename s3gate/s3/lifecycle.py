@@ -118,71 +118,66 @@ def expiration(
     return best
 
 
-def label_of_current(
-    found: Sequence[Rule], key: bytes, size: int, tags: bytes, modified_at: datetime, now: datetime, day_seconds: float
-) -> str | None:
-    """The storage class that a current version should have by now: that of the last transition that was due."""
-    reached = [
-        (when, transition.label)
-        for rule in found
-        for transition in rule.transitions
-        if size >= transition.least_size
-        and (when := _moment(transition, modified_at, day_seconds)) <= now
-        and rule.matches(key, size, tags)
-    ]
-    return max(reached)[1] if reached else None
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Rules as of a moment: what of a bucket goes now, and which storage class the rest should have by now."""
 
+    rules: Sequence[Rule]
+    now: datetime
+    day_seconds: float
 
-def label_of_noncurrent(
-    found: Sequence[Rule],
-    key: bytes,
-    size: int,
-    tags: bytes,
-    superseded_at: datetime,
-    rank: int,
-    now: datetime,
-    day_seconds: float,
-) -> str | None:
-    """The same of an older version, the `rank`th newest of them."""
-    reached = [
-        (when, transition.label)
-        for rule in found
-        for transition in rule.noncurrent_transitions
-        if rank > transition.newer
-        and size >= transition.least_size
-        and (when := _moment(transition, superseded_at, day_seconds)) <= now
-        and rule.matches(key, size, tags)
-    ]
-    return max(reached)[1] if reached else None
+    def ends_current(self, key: bytes, size: int, tags: bytes, modified_at: datetime) -> bool:
+        """Whether a current version goes."""
+        first = expiration(self.rules, key, size, tags, modified_at, self.day_seconds)
+        return first is not None and first[0] <= self.now
 
+    def ends_marker(self, key: bytes, modified_at: datetime) -> bool:
+        """Whether a delete marker that is the only version of its key goes: by a rule for those, or by its age."""
+        return any(
+            rule.matches_marker(key)
+            and (rule.lone_markers or (rule.days is not None and self._reached(modified_at, rule.days)))
+            for rule in self.rules
+        )
 
-def ends_marker(found: Sequence[Rule], key: bytes, modified_at: datetime, now: datetime, day_seconds: float) -> bool:
-    """Whether a delete marker that is the only version of its key goes: by a rule for those, or by its age."""
-    return any(
-        rule.matches_marker(key)
-        and (rule.lone_markers or (rule.days is not None and due(modified_at, rule.days, day_seconds) <= now))
-        for rule in found
-    )
+    def ends_noncurrent(self, key: bytes, size: int | None, tags: bytes, superseded_at: datetime, rank: int) -> bool:
+        """Whether an older version goes, the `rank`th newest of them. A delete marker's size is None."""
+        return any(
+            rule.noncurrent_days is not None
+            and rank > rule.newer_noncurrent
+            and self._reached(superseded_at, rule.noncurrent_days)
+            and (rule.matches_marker(key) if size is None else rule.matches(key, size, tags))
+            for rule in self.rules
+        )
 
+    def label_of_current(self, key: bytes, size: int, tags: bytes, modified_at: datetime) -> str | None:
+        """The storage class that a current version should have: that of the last transition that was due."""
+        pairs = [(rule, transition) for rule in self.rules for transition in rule.transitions]
+        return self._last_due(pairs, key, size, tags, modified_at)
 
-def ends_noncurrent(
-    found: Sequence[Rule],
-    key: bytes,
-    size: int | None,
-    tags: bytes,
-    superseded_at: datetime,
-    rank: int,
-    now: datetime,
-    day_seconds: float,
-) -> bool:
-    """Whether an older version goes, the `rank`th newest of them. A delete marker's size is None."""
-    return any(
-        rule.noncurrent_days is not None
-        and rank > rule.newer_noncurrent
-        and due(superseded_at, rule.noncurrent_days, day_seconds) <= now
-        and (rule.matches_marker(key) if size is None else rule.matches(key, size, tags))
-        for rule in found
-    )
+    def label_of_noncurrent(self, key: bytes, size: int, tags: bytes, superseded_at: datetime, rank: int) -> str | None:
+        """The same of an older version, the `rank`th newest of them."""
+        pairs = [
+            (rule, transition)
+            for rule in self.rules
+            for transition in rule.noncurrent_transitions
+            if rank > transition.newer
+        ]
+        return self._last_due(pairs, key, size, tags, superseded_at)
+
+    def _last_due(
+        self, pairs: Iterable[tuple[Rule, Transition]], key: bytes, size: int, tags: bytes, since: datetime
+    ) -> str | None:
+        reached = [
+            (when, transition.label)
+            for rule, transition in pairs
+            if size >= transition.least_size
+            and (when := transition.date or due(since, transition.days or 0, self.day_seconds)) <= self.now
+            and rule.matches(key, size, tags)
+        ]
+        return max(reached)[1] if reached else None
+
+    def _reached(self, since: datetime, days: int) -> bool:
+        return due(since, days, self.day_seconds) <= self.now
 
 
 def due_before(days: int, now: datetime, day_seconds: float) -> datetime:
@@ -225,10 +220,6 @@ def abort_headers(kept: bytes | None, key: bytes, initiated_at: datetime, day_se
         return []
     when, rule_id = min(found)
     return [(b"x-amz-abort-date", http_date(when)), (b"x-amz-abort-rule-id", quote(rule_id, safe="").encode())]
-
-
-def _moment(transition: Transition, since: datetime, day_seconds: float) -> datetime:
-    return transition.date or due(since, transition.days or 0, day_seconds)
 
 
 def _transition(node: Node, days: str, minimum: str, is_sized: bool) -> Transition:

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
+from s3gate.catalog.catalog import Catalog
 from s3gate.catalog.errors import (
     BucketChanged,
     BucketMissing,
@@ -23,10 +24,10 @@ from s3gate.catalog.errors import (
     VersionLocked,
     VersionMissing,
 )
-from s3gate.catalog.rows import Committed, Condition, HeadRow, LifecycleWalk, NoncurrentRow, VersionRef
+from s3gate.catalog.rows import BucketRow, Committed, Condition, HeadRow, NoncurrentRow, VersionRef
 from s3gate.s3 import lifecycle
 from s3gate.s3.headers import STORAGE_CLASS
-from s3gate.s3.lifecycle import DAY_SECONDS, Rule
+from s3gate.s3.lifecycle import DAY_SECONDS, Judge, Rule
 from s3gate.s3.storage_class import STANDARD, label_of, may_become, relabelled
 from s3gate.workers.workshop import LIFECYCLE_ROWS, REMOVALS_AT_ONCE, Workshop
 
@@ -41,6 +42,7 @@ WALKS_A_SHORT_DAY = 10
 # What a walk goes through, in this order: a marker that older versions leave alone goes in the same walk.
 NONCURRENT, CURRENT, UPLOADS = 0, 1, 2
 _WHAT = ("noncurrent versions", "current versions", "uploads")
+ENDED, MOVED = "ended by rules", "moved to another storage class"
 
 
 class Place(NamedTuple):
@@ -83,7 +85,7 @@ async def walk_page(shop: Workshop, now: datetime) -> bool:
         await pages.save(walk, walk.position, done=True)
         return True
     try:
-        following = await _Page(shop, walk, rules, now).work(place)
+        following = await _Page(shop.catalog, walk.bucket, Judge(rules, now, day_seconds)).work(place)
     except (BucketChanged, BucketMissing):  # the rules may be others now: this page again, with what holds then
         await pages.save(walk, walk.position, done=False)
         return True
@@ -107,14 +109,12 @@ def _places(rules: Sequence[Rule], reached: Place) -> Iterator[Place]:
 
 
 class _Page:
-    """One page of one walk: its rules, and the moment as of which they are judged."""
+    """One page of one walk."""
 
-    def __init__(self, shop: Workshop, walk: LifecycleWalk, rules: Sequence[Rule], now: datetime) -> None:
-        self._catalog = shop.catalog
-        self._bucket = walk.bucket
-        self._rules = rules
-        self._now = now
-        self._day_seconds = shop.settings.lifecycle_day_seconds
+    def __init__(self, catalog: Catalog, bucket: BucketRow, judge: Judge) -> None:
+        self._catalog = catalog
+        self._bucket = bucket
+        self._judge = judge
 
     async def work(self, place: Place) -> Place:
         """Where the next page begins."""
@@ -127,7 +127,7 @@ class _Page:
             self._bucket.bucket_id, place.prefix, place.key, place.version, LIFECYCLE_ROWS
         )
         ending, staying = _parted(rows, self._is_noncurrent_due)
-        await self._remove(NONCURRENT, ending, self._end_noncurrent)
+        await self._do(NONCURRENT, ending, self._end_noncurrent, ENDED)
         await self._relabel(NONCURRENT, [(row, self._noncurrent_label(row)) for row in staying])
         if len(rows) < LIFECYCLE_ROWS:
             return _behind(place)
@@ -136,31 +136,26 @@ class _Page:
     async def _current(self, place: Place) -> Place:
         rows = await self._catalog.lifecycle.heads(self._bucket.bucket_id, place.prefix, place.key, LIFECYCLE_ROWS)
         ending, staying = _parted(rows, self._is_current_due)
-        await self._remove(CURRENT, ending, self._end_current)
+        await self._do(CURRENT, ending, self._end_current, ENDED)
         await self._relabel(CURRENT, [(row, self._current_label(row)) for row in staying])
         return _behind(place) if len(rows) < LIFECYCLE_ROWS else place._replace(key=rows[-1].key)
 
     async def _uploads(self, place: Place) -> Place:
-        days = min(rule.abort_days for rule in self._rules if rule.abort_days and rule.prefix == place.prefix)
-        before = lifecycle.due_before(days, self._now, self._day_seconds)
+        days = min(rule.abort_days for rule in self._judge.rules if rule.abort_days and rule.prefix == place.prefix)
+        before = lifecycle.due_before(days, self._judge.now, self._judge.day_seconds)
         bucket_id = self._bucket.bucket_id
         count = await self._catalog.lifecycle.abort_uploads(bucket_id, place.prefix, before, LIFECYCLE_ROWS)
-        self._tell(UPLOADS, count, "ended by rules")
+        self._tell(UPLOADS, count, ENDED)
         return _behind(place) if count < LIFECYCLE_ROWS else place
 
     def _is_current_due(self, row: HeadRow) -> bool:
         if row.marker:
-            return row.alone and lifecycle.ends_marker(
-                self._rules, row.key, row.modified_at, self._now, self._day_seconds
-            )
-        first = lifecycle.expiration(self._rules, row.key, row.size, row.tags, row.modified_at, self._day_seconds)
-        return first is not None and first[0] <= self._now
+            return row.alone and self._judge.ends_marker(row.key, row.modified_at)
+        return self._judge.ends_current(row.key, row.size, row.tags, row.modified_at)
 
     def _is_noncurrent_due(self, row: NoncurrentRow) -> bool:
         size = None if row.marker else row.size
-        return lifecycle.ends_noncurrent(
-            self._rules, row.key, size, row.tags, row.superseded_at, row.rank, self._now, self._day_seconds
-        )
+        return self._judge.ends_noncurrent(row.key, size, row.tags, row.superseded_at, row.rank)
 
     def _end_current(self, row: HeadRow) -> Awaitable[object]:
         """An object goes as a client's delete lets it go; a lone marker goes for good. Only if it still is current.
@@ -178,9 +173,6 @@ class _Page:
         condition = Condition(None, False, older=True)
         return self._catalog.delete_version(self._bucket, row.key, (row.version, row.version_id), condition)
 
-    async def _remove(self, step: int, rows: Sequence[R], end: Callable[[R], Awaitable[object]]) -> None:
-        await self._do(step, rows, end, "ended by rules")
-
     async def _do(self, step: int, rows: Sequence[R], do: Callable[[R], Awaitable[object]], what: str) -> None:
         """All of them, some at a time. What was changed, removed or locked meanwhile is passed over."""
         count = 0
@@ -196,16 +188,12 @@ class _Page:
     def _current_label(self, row: HeadRow) -> str | None:
         if row.marker:
             return None
-        return lifecycle.label_of_current(
-            self._rules, row.key, row.size, row.tags, row.modified_at, self._now, self._day_seconds
-        )
+        return self._judge.label_of_current(row.key, row.size, row.tags, row.modified_at)
 
     def _noncurrent_label(self, row: NoncurrentRow) -> str | None:
         if row.marker:
             return None
-        return lifecycle.label_of_noncurrent(
-            self._rules, row.key, row.size, row.tags, row.superseded_at, row.rank, self._now, self._day_seconds
-        )
+        return self._judge.label_of_noncurrent(row.key, row.size, row.tags, row.superseded_at, row.rank)
 
     async def _relabel(self, step: int, labels: Sequence[tuple[HeadRow | NoncurrentRow, str | None]]) -> None:
         """Give versions the storage classes that they should have by now; most have them since an earlier walk."""
@@ -219,7 +207,7 @@ class _Page:
             for (key, version), (version_id, label) in wanted.items()
             if may_become(has.get((key, version), STANDARD), label)
         ]
-        await self._do(step, changes, self._put_label, "moved to another storage class")
+        await self._do(step, changes, self._put_label, MOVED)
 
     async def _put_label(self, change: tuple[bytes, VersionRef, str]) -> Committed | None:
         key, version, label = change

@@ -8,7 +8,7 @@ import pytest
 
 from s3gate.s3 import lifecycle, xml_lifecycle
 from s3gate.s3.errors import S3Error
-from s3gate.s3.lifecycle import DAY_SECONDS, covering, due, due_before
+from s3gate.s3.lifecycle import DAY_SECONDS, Judge, covering, due, due_before
 from s3gate.s3.request import Headers
 from s3gate.s3.storage_class import label_of, may_become, relabelled
 
@@ -281,24 +281,24 @@ def test_older_versions_end_by_age_and_by_how_many_are_newer():
     now = datetime(2026, 1, 17, tzinfo=UTC)
 
     def ends(rank: int, now: datetime, size: int | None = 5) -> bool:
-        return lifecycle.ends_noncurrent(found, b"k", size, b"", BORN, rank, now, DAY_SECONDS)
+        return Judge(found, now, DAY_SECONDS).ends_noncurrent(b"k", size, b"", BORN, rank)
 
     assert [rank for rank in (1, 2, 3, 4) if ends(rank, now)] == [3, 4]
     assert ends(3, now, size=None)
     assert not ends(3, now - timedelta.resolution)
     only_large = rules(rule("<Filter><ObjectSizeGreaterThan>9</ObjectSizeGreaterThan></Filter>", action))
-    assert not lifecycle.ends_noncurrent(only_large, b"k", 9, b"", BORN, 3, now, DAY_SECONDS)
-    assert not lifecycle.ends_noncurrent(only_large, b"k", None, b"", BORN, 3, now, DAY_SECONDS)
+    assert not Judge(only_large, now, DAY_SECONDS).ends_noncurrent(b"k", 9, b"", BORN, 3)
+    assert not Judge(only_large, now, DAY_SECONDS).ends_noncurrent(b"k", None, b"", BORN, 3)
 
 
 def test_lone_markers_end_by_their_own_rule_or_by_age():
     now = datetime(2026, 1, 19, tzinfo=UTC)
-    assert lifecycle.ends_marker(rules(rule(actions=MARKERS)), b"k", BORN, BORN, DAY_SECONDS)
+    assert Judge(rules(rule(actions=MARKERS)), BORN, DAY_SECONDS).ends_marker(b"k", BORN)
     aged = rules(rule())
-    assert lifecycle.ends_marker(aged, b"k", BORN, now, DAY_SECONDS)
-    assert not lifecycle.ends_marker(aged, b"k", BORN, now - timedelta.resolution, DAY_SECONDS)
+    assert Judge(aged, now, DAY_SECONDS).ends_marker(b"k", BORN)
+    assert not Judge(aged, now - timedelta.resolution, DAY_SECONDS).ends_marker(b"k", BORN)
     tagged = rules(rule(f"<Filter>{tag('k', 'v')}</Filter>"))
-    assert not lifecycle.ends_marker(tagged, b"k", BORN, now, DAY_SECONDS)
+    assert not Judge(tagged, now, DAY_SECONDS).ends_marker(b"k", BORN)
 
 
 def test_covering():
