@@ -4,7 +4,7 @@
 -- on a collation, so that it runs on any Postgres (13 or later) and on a distributed one that speaks its protocol.
 -- Foreign keys are left out on purpose: they are triggers, one more locked row per write, and every commit
 -- already holds its bucket's or upload's row. Bytes that come from clients are bytea: a NUL or a lone surrogate
--- must not fail a statement. Ids are 16 bytes: session, counter, turn (geometry/ids.py).
+-- must not fail a statement. Ids are 16 bytes: session, counter, spread (geometry/ids.py).
 -- Locks are taken in one order: session, bucket, upload, object, version, part, content.
 
 -- One row: which cluster this database belongs to, and the format of its tables.
@@ -17,11 +17,11 @@ CREATE TABLE cluster (
     identity_number  bigint NOT NULL DEFAULT 1
 );
 
--- One run of a gate or worker. Commits hold its row FOR KEY SHARE; raising the fence waits for them (law 6).
+-- One run of a gate, a worker or a command of an operator. Commits hold its row FOR KEY SHARE; raising the fence waits for them (law 6).
 CREATE TABLE session (
     session_id  bigint PRIMARY KEY CHECK (session_id > 0),  -- random, the first 8 bytes of every id it makes
     fence       bigint NOT NULL DEFAULT 1,                  -- a commit that knows an older fence writes nothing
-    kind        text NOT NULL,                              -- gate or worker, for people
+    kind        text NOT NULL,                              -- gate, worker or admin, for people
     opened_at   timestamptz NOT NULL DEFAULT now(),
     seen_at     timestamptz NOT NULL DEFAULT now(),         -- a heartbeat; stale sessions are closed by a worker
     closed_at   timestamptz                                 -- only closed sessions are swept for orphans (law 4)
