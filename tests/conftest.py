@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest_plugins = ["tests.fix_postgres", "tests.fix_store"]
+pytest_plugins = ["tests.fix_postgres", "tests.fix_store", "tests.fix_wire"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

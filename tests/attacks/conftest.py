@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from tests.fix_store import Store, store_factory
-from tests.limits.wire import Reply, Signer, Wire
+from tests.limits.wire import Reply, Signer
 
 TREASURE = b"the treasure that nobody may see " * 9
 KEY = "treasure"
@@ -89,17 +89,6 @@ def unharmed(prey: Prey) -> Iterator[None]:
     assert prey.gate.running and prey.gate.pid == pid
     said = prey.gate.log_text()[log:]
     assert "Traceback" not in said and "failed" not in said, said
-
-
-@pytest.fixture
-def ask(store: Store) -> Callable[[bytes], Reply]:
-    """Sends one request on a connection of its own."""
-
-    def one(data: bytes) -> Reply:
-        with Wire(store.gates[0].port) as wire:
-            return wire.ask(data)
-
-    return one
 
 
 def assert_refused(reply: Reply) -> None:

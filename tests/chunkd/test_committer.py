@@ -10,7 +10,7 @@ import pytest
 from chunkd import committer
 from chunkd.errors import StoreReadOnly
 from chunkd.shards import Shards
-from tests.chunkd.engine_store import TINY, FaultyDisk, make_store, opened, put, whole
+from tests.chunkd.engine_store import TINY, FaultyDisk, opened, put, whole
 
 ROOM = 32 * 1024
 QUICK, SLOW = 0.0002, 0.02
@@ -36,11 +36,6 @@ class TimedDisk(FaultyDisk):
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> TimedDisk:
     return TimedDisk(monkeypatch)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    return make_store(tmp_path)
 
 
 async def put_many(shards: Shards, disk: TimedDisk, first: int, count: int = LEARNT) -> list[bool]:

@@ -6,22 +6,15 @@ import asyncio
 import random
 from pathlib import Path
 
-import pytest
-
 from chunkd.blocks import crc32c
 from chunkd.bundle import Packed
 from chunkd.errors import BadChecksum, ShardConflict, StoreFull, StoreReadOnly
 from chunkd.packs import pack_path
 from chunkd.recovery import INDEX
 from chunkd.shards import PutResult
-from tests.chunkd.engine_store import FaultyDisk, forget_last_checkpoint, make_store, opened, put, sid, whole
+from tests.chunkd.engine_store import FaultyDisk, forget_last_checkpoint, opened, put, sid, whole
 
 CREATED, EXISTS = PutResult.CREATED, PutResult.EXISTS
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    return make_store(tmp_path)
 
 
 def packed(number: int, body: bytes) -> Packed:

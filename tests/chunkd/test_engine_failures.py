@@ -25,7 +25,6 @@ from tests.chunkd.engine_store import (
     Clock,
     FaultyDisk,
     forget_last_checkpoint,
-    make_store,
     opened,
     put,
     put_large,
@@ -34,12 +33,6 @@ from tests.chunkd.engine_store import (
     state_of,
     whole,
 )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    return make_store(tmp_path)
-
 
 # --- directories that are refused ---
 

@@ -13,13 +13,7 @@ from chunkd.database import Database, Entry
 from chunkd.errors import BadChecksum, ShardConflict, ShardCorrupt, ShardMissing
 from chunkd.packs import pack_path
 from chunkd.shards import PutResult
-from tests.chunkd.engine_store import Clock, make_store, opened, put, put_large, settle, sid, state_of, whole
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    return make_store(tmp_path)
-
+from tests.chunkd.engine_store import Clock, opened, put, put_large, settle, sid, state_of, whole
 
 SIZES = (0, 1, 63, 64, 65, 4096, 65535, 65536, 65537, 200_000)
 

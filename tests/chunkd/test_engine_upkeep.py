@@ -15,7 +15,6 @@ from tests.chunkd.engine_store import (
     Clock,
     FaultyDisk,
     forget_last_checkpoint,
-    make_store,
     opened,
     purge,
     put,
@@ -25,11 +24,6 @@ from tests.chunkd.engine_store import (
     state_of,
     whole,
 )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    return make_store(tmp_path)
 
 
 def _packs(store: Path) -> list[int]:

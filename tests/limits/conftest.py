@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from uuid import uuid4
@@ -32,17 +32,6 @@ def bucket(store: Store) -> str:
     client.put_object(Bucket=name, Key="ten", Body=CONTENT)
     client.put_object(Bucket=name, Key="empty", Body=b"")
     return name
-
-
-@pytest.fixture
-def ask(store: Store) -> Callable[[bytes], Reply]:
-    """Sends one request on a connection of its own."""
-
-    def one(data: bytes) -> Reply:
-        with Wire(store.gates[0].port) as wire:
-            return wire.ask(data)
-
-    return one
 
 
 @pytest.fixture
