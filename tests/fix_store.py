@@ -28,7 +28,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 import pytest
 
 from s3gate.crypto.keyfile import KeyFile
-from s3gate.embedded import children, parts, readiness
+from s3gate.embedded import children, commands, readiness
 from s3gate.embedded.keys import RootKeys, keep, new_cluster_key
 from s3gate.embedded.postgres import Postgres, socket_directory
 from tests.fix_postgres import SCHEMA, DatabaseServer, scratch_directory
@@ -88,7 +88,7 @@ class Store:
         if database_url is None:
             database_url = self._make_postgres()
         keep(home / "kms.json", lambda: KeyFile.fresh().text())
-        self.cluster = parts.Cluster(database_url, home / "cluster.key", ROOT_KEYS, home / "kms.json")
+        self.cluster = commands.Cluster(database_url, home / "cluster.key", ROOT_KEYS, home / "kms.json")
         self.gates = [self._make_gate(number) for number in range(1, gates + 1)]
         self.nodes = [self._make_node(number) for number in range(1, nodes + 1)]
         self.worker = self._make_worker("worker") if worker else None
@@ -112,8 +112,8 @@ class Store:
 
     def gate_environment(self, **more: str) -> dict[str, str]:
         """What a gate, a worker or `s3gate admin` needs to know of this store."""
-        own = parts.gate_variables(self.cluster, **{**self._gate_settings, **more})
-        return parts.environment(_clean_environment(), own)
+        own = commands.gate_variables(self.cluster, **{**self._gate_settings, **more})
+        return commands.environment(_clean_environment(), own)
 
     def _make_gate(self, number: int) -> Gate:
         port, internal = free_port(), free_port()
@@ -129,14 +129,14 @@ class Store:
 
     def _make_node(self, number: int, **more: str) -> Process:
         join = ",".join(f"http://127.0.0.1:{gate.internal_port}" for gate in self.gates)
-        own = parts.chunkd_variables(
+        own = commands.chunkd_variables(
             self.cluster,
             self.node_directory(number),
             self._sockets / f"n{number}.sock",
             join,
             **{**self._node_settings, **more},
         )
-        environ = parts.environment(_clean_environment(), own)
+        environ = commands.environment(_clean_environment(), own)
         name = f"node-{number}"
         return Process(name, self.home / f"{name}.log", _launcher(["chunkd", "serve"], environ))
 
@@ -285,7 +285,7 @@ def boto3_session() -> Any:
 
 def _launcher(command: Sequence[str], environ: Mapping[str, str]) -> Callable[[IO[bytes]], subprocess.Popen[bytes]]:
     module, *arguments = command
-    return lambda log: children.start(parts.python(module, *arguments), environ=environ, log=log)
+    return lambda log: children.start(commands.python(module, *arguments), environ=environ, log=log)
 
 
 def _clean_environment() -> dict[str, str]:

@@ -28,8 +28,8 @@ class Stopping(Exception):
 
 
 @dataclass(slots=True, eq=False)
-class Part:
-    """One process that should run. `stage` orders the stopping: lower stages first, a stage at a time."""
+class Process:
+    """One that should run. `stage` orders the stopping: lower stages first, a stage at a time."""
 
     name: str
     launch: Callable[[], subprocess.Popen[bytes]]
@@ -53,7 +53,7 @@ class Supervisor:
     """The processes and what happens to them. `say` tells the person who watches."""
 
     say: Callable[[str], None]
-    parts: list[Part] = field(default_factory=list)
+    processes: list[Process] = field(default_factory=list)
     _wake: int = -1
     _stop_requests: int = 0
 
@@ -89,44 +89,44 @@ class Supervisor:
         if readable:
             os.read(self._wake, 4096)
 
-    def start(self, part: Part) -> None:
+    def start(self, process: Process) -> None:
         """Run it and keep it running."""
-        part.started_at = time.monotonic()
-        part.child = part.launch()
-        self.parts.append(part)
+        process.started_at = time.monotonic()
+        process.child = process.launch()
+        self.processes.append(process)
 
-    def _restart(self, part: Part, now: float) -> None:
-        part.started_at = now
+    def _restart(self, process: Process, now: float) -> None:
+        process.started_at = now
         try:
-            part.child = part.launch()
+            process.child = process.launch()
         except (OSError, RuntimeError) as error:
-            self._note_failure(part, now, str(error))
+            self._note_failure(process, now, str(error))
 
     def tend(self) -> float:
         """Notice deaths, restart what is due; returns the seconds until the next restart is due."""
         now = time.monotonic()
         pause = IDLE_SECONDS
-        for part in self.parts:
-            if part.running():
+        for process in self.processes:
+            if process.running():
                 continue
-            if part.child is not None:
-                part.is_hopeless = part.child.returncode in part.hopeless
-                self._note_failure(part, now, describe_status(part.child.returncode))
-            if part.due_at <= now:
-                self._restart(part, now)
-            if part.child is None:
-                pause = min(pause, part.due_at - now)
+            if process.child is not None:
+                process.is_hopeless = process.child.returncode in process.hopeless
+                self._note_failure(process, now, describe_status(process.child.returncode))
+            if process.due_at <= now:
+                self._restart(process, now)
+            if process.child is None:
+                pause = min(pause, process.due_at - now)
         return pause
 
-    def _note_failure(self, part: Part, now: float, reason: str) -> None:
-        lived = now - part.started_at
-        part.quick_deaths = 0 if lived >= STEADY_SECONDS else part.quick_deaths + 1
-        delay = RESTART_PAUSES_SECONDS[max(0, min(part.quick_deaths, len(RESTART_PAUSES_SECONDS)) - 1)]
+    def _note_failure(self, process: Process, now: float, reason: str) -> None:
+        lived = now - process.started_at
+        process.quick_deaths = 0 if lived >= STEADY_SECONDS else process.quick_deaths + 1
+        delay = RESTART_PAUSES_SECONDS[max(0, min(process.quick_deaths, len(RESTART_PAUSES_SECONDS)) - 1)]
         when = f"again in {delay:g} s" if delay else "again now"
-        log = f"; its log is {part.log}" if part.log else ""
-        self.say(f"{part.name} ended ({reason}); starting it {when}{log}")
-        part.child = None
-        part.due_at = now + delay
+        log = f"; its log is {process.log}" if process.log else ""
+        self.say(f"{process.name} ended ({reason}); starting it {when}{log}")
+        process.child = None
+        process.due_at = now + delay
 
     def run(self) -> None:
         """Until somebody asks us to stop."""
@@ -136,21 +136,21 @@ class Supervisor:
     def stop(self) -> None:
         """Stop everything, stage by stage; SIGKILL for who takes too long, or for all on a second request."""
         patience = self._stop_requests
-        for stage in sorted({part.stage for part in self.parts}):
-            children = [part for part in self.parts if part.stage == stage and part.running()]
+        for stage in sorted({process.stage for process in self.processes}):
+            children = [process for process in self.processes if process.stage == stage and process.running()]
             self._signal(children, None)
             deadline = time.monotonic() + STOP_STAGE_SECONDS
-            while any(part.running() for part in children):
+            while any(process.running() for process in children):
                 left = deadline - time.monotonic()
                 if left <= 0 or self._stop_requests > patience + 1:
                     self._signal(children, signal.SIGKILL)
                     left = STOP_STAGE_SECONDS
                 self._wait(min(left, 0.2))
 
-    def _signal(self, parts: Sequence[Part], number: int | None) -> None:
-        for part in parts:
-            if part.child is not None:
-                part.child.send_signal(part.stop_signal if number is None else number)
+    def _signal(self, processes: Sequence[Process], number: int | None) -> None:
+        for process in processes:
+            if process.child is not None:
+                process.child.send_signal(process.stop_signal if number is None else number)
 
 
 def describe_status(status: int | None) -> str:

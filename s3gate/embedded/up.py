@@ -25,10 +25,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from s3gate.crypto.keyfile import KeyFile
-from s3gate.embedded import children, keys, parts, readiness
+from s3gate.embedded import children, commands, keys, readiness
 from s3gate.embedded.postgres import CONNECT_PAUSE_SECONDS, Postgres, PostgresError, socket_directory
 from s3gate.embedded.running import Running, RunningError, store_file
-from s3gate.embedded.supervisor import Part, Stopping, Supervisor
+from s3gate.embedded.supervisor import Process, Stopping, Supervisor
 from s3gate.files import write_secret
 from s3gate.settings import PREFIX, Address, Settings, SettingsError
 
@@ -137,7 +137,7 @@ class Store:
         keys.keep(self.kms_keys_file, lambda: KeyFile.fresh().text())
         self.listener = listen(settings.listen)
         self.internal = listen(self._internal_address())
-        self.cluster = parts.Cluster(settings.database_url, self.cluster_key_file, self.root, self.kms_keys_file)
+        self.cluster = commands.Cluster(settings.database_url, self.cluster_key_file, self.root, self.kms_keys_file)
 
     def _internal_address(self) -> Address:
         if self.environ.get(PREFIX + "INTERNAL_LISTEN"):
@@ -168,9 +168,9 @@ class Store:
     def _await(self, condition: Callable[[], bool], pause_seconds: float) -> None:
         while not condition():
             self.supervisor.tend()
-            for part in self.supervisor.parts:
-                if part.is_hopeless or part.quick_deaths >= HOPELESS_DEATHS:
-                    raise UpError(f"{part.name} does not start; {part.log} ends:\n{_tail(Path(part.log))}")
+            for process in self.supervisor.processes:
+                if process.is_hopeless or process.quick_deaths >= HOPELESS_DEATHS:
+                    raise UpError(f"{process.name} does not start; {process.log} ends:\n{_tail(Path(process.log))}")
             self.supervisor.pause(pause_seconds)
 
     def _answers(self, nodes: int) -> bool:
@@ -228,13 +228,13 @@ class Store:
             self.supervisor.say("making the database")
         postgres.initialise()
         path, log = self._log("postgres")
-        part = Part("postgres", lambda: postgres.start(log), STAGE_KEEPERS, children.FAST_SHUTDOWN, str(path))
-        self.supervisor.start(part)
+        process = Process("postgres", lambda: postgres.start(log), STAGE_KEEPERS, children.FAST_SHUTDOWN, str(path))
+        self.supervisor.start(process)
         self._await(postgres.answers, CONNECT_PAUSE_SECONDS)
         self.cluster = replace(self.cluster, database_url=postgres.dsn())
 
     def _start_node(self, number: int) -> None:
-        own = parts.chunkd_variables(
+        own = commands.chunkd_variables(
             self.cluster,
             self.data_dir / "nodes" / str(number),
             self.sockets / f"node-{number}.sock",
@@ -245,15 +245,15 @@ class Store:
     def _start_gate(self, number: int) -> None:
         descriptors = [self.listener.fileno(), self.internal.fileno()]
         listen_fd, internal_fd = map(str, descriptors)
-        own = parts.gate_variables(self.cluster, listen_fd=listen_fd, internal_fd=internal_fd)
+        own = commands.gate_variables(self.cluster, listen_fd=listen_fd, internal_fd=internal_fd)
         self._start(f"gate-{number}", "s3gate", ["serve"], own, STAGE_GATES, descriptors)
 
     def _make_identities(self) -> None:
         """Those of the file, before anybody is told that the store takes requests."""
         if self.options.identities is None:
             return
-        command = parts.python("s3gate", "admin", "apply", str(self.options.identities.resolve()))
-        environ = parts.environment(self.environ, parts.gate_variables(self.cluster))
+        command = commands.python("s3gate", "admin", "apply", str(self.options.identities.resolve()))
+        environ = commands.environment(self.environ, commands.gate_variables(self.cluster))
         no_input, said = subprocess.DEVNULL, subprocess.PIPE
         done = subprocess.run(command, env=environ, stdin=no_input, stdout=said, stderr=subprocess.STDOUT, check=False)
         text = done.stdout.decode("utf-8", "replace").strip()
@@ -263,7 +263,7 @@ class Store:
             self.supervisor.say(text)
 
     def _start_worker(self) -> None:
-        self._start("worker", "s3gate", ["work"], parts.gate_variables(self.cluster), STAGE_GATES)
+        self._start("worker", "s3gate", ["work"], commands.gate_variables(self.cluster), STAGE_GATES)
 
     def _start(
         self,
@@ -274,11 +274,11 @@ class Store:
         stage: int,
         descriptors: list[int] | None = None,
     ) -> None:
-        command = parts.python(module, *arguments)
-        environ = parts.environment(self.environ, own)
+        command = commands.python(module, *arguments)
+        environ = commands.environment(self.environ, own)
         path, log = self._log(name)
         self.supervisor.start(
-            Part(
+            Process(
                 name,
                 lambda: children.start(command, environ=environ, log=log, descriptors=descriptors or ()),
                 stage,

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from s3gate.embedded import children
-from s3gate.embedded.supervisor import RESTART_PAUSES_SECONDS, Part, Stopping, Supervisor, describe_status
+from s3gate.embedded.supervisor import RESTART_PAUSES_SECONDS, Process, Stopping, Supervisor, describe_status
 
 
-def part(name: str, command: list[str], stage: int = 1) -> Part:
-    return Part(name, lambda: children.start(command), stage)
+def process(name: str, command: list[str], stage: int = 1) -> Process:
+    return Process(name, lambda: children.start(command), stage)
 
 
 def script(text: str) -> list[str]:
@@ -31,7 +31,7 @@ def test_a_killed_child_is_running_again_at_once() -> None:
     said: list[str] = []
     supervisor = Supervisor(said.append)
     with supervisor.signals():
-        sleeper = part("sleeper", ["sleep", "600"])
+        sleeper = process("sleeper", ["sleep", "600"])
         supervisor.start(sleeper)
         first = sleeper.child
         assert first is not None
@@ -48,7 +48,7 @@ def test_a_child_that_keeps_dying_is_started_less_and_less_often() -> None:
     said: list[str] = []
     supervisor = Supervisor(said.append)
     with supervisor.signals():
-        supervisor.start(part("broken", ["false"]))
+        supervisor.start(process("broken", ["false"]))
         after(1.2, lambda: os.kill(os.getpid(), signal.SIGINT))
         supervisor.run()
         supervisor.stop()
@@ -67,7 +67,7 @@ def test_a_child_that_cannot_be_forked_is_tried_again() -> None:
 
     supervisor = Supervisor(lambda text: None)
     with supervisor.signals():
-        flaky = Part("flaky", launch, 1)  # type: ignore[arg-type]
+        flaky = Process("flaky", launch, 1)  # type: ignore[arg-type]
         supervisor.start(flaky)
         after(0.6, lambda: os.kill(os.getpid(), signal.SIGTERM))
         supervisor.run()
@@ -81,7 +81,7 @@ def test_stages_stop_one_after_the_other(tmp_path: Path) -> None:
     with supervisor.signals():
         for stage, name in ((2, "second"), (1, "first")):
             text = f"trap 'sleep 0.2; echo {name} >> {log}; exit 0' TERM; touch {tmp_path}/{name}; "
-            supervisor.start(part(name, script(text + "while :; do sleep 0.02; done"), stage))
+            supervisor.start(process(name, script(text + "while :; do sleep 0.02; done"), stage))
         while not ((tmp_path / "first").exists() and (tmp_path / "second").exists()):
             time.sleep(0.01)
         supervisor.stop()
@@ -92,7 +92,7 @@ def test_the_deaf_are_killed_in_time(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr("s3gate.embedded.supervisor.STOP_STAGE_SECONDS", 0.3)
     supervisor = Supervisor(lambda text: None)
     with supervisor.signals():
-        deaf = part("deaf", script(f"trap '' TERM; touch {tmp_path}/up; while :; do sleep 0.02; done"))
+        deaf = process("deaf", script(f"trap '' TERM; touch {tmp_path}/up; while :; do sleep 0.02; done"))
         supervisor.start(deaf)
         while not (tmp_path / "up").exists():
             time.sleep(0.01)
