@@ -15,8 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from chunkd.wire import ClusterKey
 from s3gate.admin import rotate
-from s3gate.catalog.catalog import Catalog
-from s3gate.catalog.limits import Limits
+from s3gate.admin.opened import open_catalog
 from s3gate.crypto.keyfile import KeyFile
 from s3gate.iam_api.handle import IamService
 from s3gate.iam_api.jwks import ProviderKeys, fetch
@@ -26,8 +25,6 @@ from s3gate.identity.identities_file import BadFile, read
 from s3gate.s3.credentials import Credential
 from s3gate.s3.errors import S3Error
 from s3gate.settings import Settings
-
-KIND = "admin"
 
 
 class Refused(Exception):
@@ -101,14 +98,10 @@ def add_commands(commands: Any) -> None:
 async def _opened(settings: Settings) -> AsyncIterator[Identities]:
     key = ClusterKey.parse(settings.cluster_key_text())
     root = Credential(settings.root_access_key, settings.root_secret_key) if settings.root_access_key else None
-    limits = Limits.for_session_timeout(settings.session_timeout_seconds)
-    catalog = await Catalog.open(settings.database_url, kind=KIND, limits=limits)
-    try:
+    async with open_catalog(settings) as catalog:
         identities = Identities(catalog.identities, key, root, settings.region, time.time)
         await identities.start()
         yield identities
-    finally:
-        await catalog.close()
 
 
 async def _apply(given: argparse.Namespace, settings: Settings) -> int:
@@ -181,6 +174,3 @@ async def _all_pages(service: IamService, account_id: str, parameters: dict[str,
         if marker is None:
             return whole
         parameters = {**parameters, "Marker": marker}
-
-
-COMMANDS: Final = (_apply, _rotate_secrets, _iam)

@@ -29,11 +29,20 @@ class Opened:
 
 
 @contextlib.asynccontextmanager
-async def open_store(settings: Settings, key: ClusterKey) -> AsyncIterator[Opened]:
-    """Open, look at the fleet once, and close in order."""
+async def open_catalog(settings: Settings) -> AsyncIterator[Catalog]:
+    """The catalog alone."""
     limits = Limits.for_session_timeout(settings.session_timeout_seconds)
     catalog = await Catalog.open(settings.database_url, kind=KIND, limits=limits)
     try:
+        yield catalog
+    finally:
+        await catalog.close()
+
+
+@contextlib.asynccontextmanager
+async def open_store(settings: Settings, key: ClusterKey) -> AsyncIterator[Opened]:
+    """Open, look at the fleet once, and close in order."""
+    async with open_catalog(settings) as catalog:
         budget = Budget(settings.body_budget_bytes)
         # No object is ever written through it, so any layout will do for those that would be.
         store = Store(key, StoreLimits(cache_bytes=0), catalog.ids, time.time, layout=Layout(0), budget=budget)
@@ -43,5 +52,3 @@ async def open_store(settings: Settings, key: ClusterKey) -> AsyncIterator[Opene
             yield Opened(settings, catalog, store)
         finally:
             await store.close()
-    finally:
-        await catalog.close()

@@ -61,17 +61,18 @@ def _parser() -> argparse.ArgumentParser:
         usage="s3gate admin [--data-dir DIR] COMMAND ...",
         description="Look at a store, and after its keys: the one that runs in DIR, or that of the S3GATE_ variables.",
     )
+    parser.set_defaults(looks_at_nodes=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     command = commands.add_parser("check", help="compare rows with shards and shards with rows")
     command.add_argument("--deep", action="store_true", help="read and verify every shard, too")
-    command.set_defaults(command=_check)
+    command.set_defaults(command=_check, looks_at_nodes=True)
     command = commands.add_parser("where", help="where the bytes of an object are")
     command.add_argument("bucket")
     command.add_argument("key")
     command.add_argument("--version-id", metavar="ID", help="of this version; the current one unless given")
-    command.set_defaults(command=_where)
+    command.set_defaults(command=_where, looks_at_nodes=True)
     command = commands.add_parser("nodes", help="nodes and groups")
-    command.set_defaults(command=_nodes)
+    command.set_defaults(command=_nodes, looks_at_nodes=True)
     command = commands.add_parser("make-keys", help="make the key file, if it is not there yet")
     command.set_defaults(command=_make_keys)
     command = commands.add_parser("keys", help="the keys of what is stored encrypted")
@@ -92,12 +93,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _run(given: argparse.Namespace, settings: Settings) -> int:
-    if given.command in (_make_keys, _keys, _add_key, _rotate, *identities_room.COMMANDS):  # which look at no node
-        done: int = await given.command(given, settings)
-        return done
+    status: int
+    if not given.looks_at_nodes:
+        status = await given.command(given, settings)
+        return status
     key = wire.ClusterKey.parse(settings.cluster_key_text())
     async with open_store(settings, key) as opened:
-        status: int = await given.command(given, opened)
+        status = await given.command(given, opened)
         return status
 
 
