@@ -51,6 +51,12 @@ def authenticate(
             return sigv4.authenticate_header(request, now, secret_of, region, region_aliases=region_aliases)
         if authorization.startswith(sigv4.ASYMMETRIC_ALGORITHM):
             raise not_implemented("Authorization", "SigV4A (AWS4-ECDSA-P256-SHA256) is not implemented")
+        if authorization.count(" ") != 1:  # in S3's words: laurilehmijoki/s3_website#178
+            raise invalid_argument(
+                "Authorization",
+                authorization,
+                "Authorization header is invalid -- one and only one ' ' (space) required",
+            )
         if authorization.startswith("AWS "):
             sigv2.check_enabled(sigv2_enabled)
             return sigv2.authenticate_header(request, now, secret_of)

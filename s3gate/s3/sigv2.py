@@ -22,7 +22,7 @@ from s3gate.s3.credentials import (
     payload_mode,
 )
 from s3gate.s3.dates import iso_seconds, parse_http_date
-from s3gate.s3.errors import S3Error
+from s3gate.s3.errors import S3Error, invalid_argument
 from s3gate.s3.operation import SUBRESOURCES
 from s3gate.s3.request import Headers, Query, Request
 
@@ -52,9 +52,14 @@ def check_enabled(enabled: bool) -> None:
 def authenticate_header(request: Request, now: datetime, secret_of: SecretOf) -> Authentication:
     """Verifies `Authorization: AWS access-key:signature`."""
     headers = request.headers
-    access_key, _, signature = (headers.get("authorization") or "")[len("AWS ") :].strip().rpartition(":")
+    authorization = headers.get("authorization") or ""
+    access_key, _, signature = authorization.removeprefix("AWS ").rpartition(":")
     if not access_key or not signature:
-        raise S3Error.of("InvalidArgument", "AWS authorization header is invalid", ArgumentName="Authorization")
+        raise invalid_argument(
+            "Authorization",
+            authorization,
+            "AWS authorization header is invalid.  Expected AwsAccessKeyId:signature",
+        )
     signed_at = _date(headers)
     credential = known_credential(secret_of, access_key)
     check_skew(signed_at, now)

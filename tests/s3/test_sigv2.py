@@ -129,6 +129,25 @@ def test_broken_authorization(authorization, code):
     assert refusal(received("GET", "http://localhost/b/k", headers)).code == code
 
 
+ONE_SPACE = "Authorization header is invalid -- one and only one ' ' (space) required"
+
+
+@pytest.mark.parametrize(
+    ("authorization", "message"),
+    [
+        ("AWS", ONE_SPACE),
+        ("AWS  a:b", ONE_SPACE),
+        ("Bearer", ONE_SPACE),
+        ("AWS a", "AWS authorization header is invalid.  Expected AwsAccessKeyId:signature"),
+        ("Bearer a:b", "Unsupported Authorization Type"),
+    ],
+)
+def test_broken_authorization_is_shown(authorization, message):
+    error = refusal(received("GET", "http://localhost/b/k", {"authorization": authorization}))
+    assert (error.code, error.message) == ("InvalidArgument", message)
+    assert error.extra == {"ArgumentName": "Authorization", "ArgumentValue": authorization}
+
+
 def test_it_can_be_turned_off():
     for signer in ("v2", "v2-query"):
         request = sign(signer, "GET", "http://localhost/b/k")
