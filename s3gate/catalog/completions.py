@@ -46,7 +46,7 @@ LOCK = Statement(
     INT8,
     BYTEA,
 )
-# What is deleted and made beside the object hangs on `done`: a lost race leaves everything as it was.
+# What is deleted and made beside the object depends on `done`: a lost race leaves everything as it was.
 COMPLETE = writing(
     "complete",
     BYTEA,

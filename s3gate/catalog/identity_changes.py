@@ -64,7 +64,7 @@ _DROP_IDENTITY = tuple(
         ("identity_drop_links", "DELETE FROM identity_link WHERE account_id = $1 AND kind = $2 AND owner = $3"),
     )
 )
-# A new name: what hangs on the old one follows. Members of a group name it as their target.
+# A new name: what is linked to the old one follows. Members of a group name it as their target.
 _RENAME = tuple(
     Statement(name, text, TEXT, TEXT, TEXT, TEXT)
     for name, text in (

@@ -109,7 +109,7 @@ def is_owners_root(bearer: Bearer, bucket: BucketAccess) -> bool:
 
 
 def needs_object(asked: Iterable[Ask], bearer: Bearer, bucket: BucketAccess | None) -> bool:
-    """Whether the answer may hang on the object: on its tags, its ACL, its owner, or that it is not there."""
+    """Whether the answer may depend on the object: on its tags, its ACL, its owner, or that it is not there."""
     if bucket is None:
         return False
     policies = [each for each in (*bearer.identity, bearer.boundary, bearer.session, bucket.policy) if each is not None]

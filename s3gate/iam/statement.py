@@ -79,7 +79,7 @@ class Names:
     templates: tuple[Template, ...] = ()
 
     def match(self, text: str, values: Values) -> bool | None:
-        """Whether one of them matches; None if that hangs on a variable without a value."""
+        """Whether one of them matches; None if that depends on a variable without a value."""
         if text in self.exact:
             return True
         for each in self.globs:
@@ -130,7 +130,7 @@ class Statement:
         return Named.NOT if self.principals.spares(who) else Named.EXACTLY
 
     def applies(self, resource: str, values: Values) -> bool:
-        """Whether resource and conditions fit. What hangs on a variable without a value allows nothing."""
+        """Whether resource and conditions fit. What depends on a variable without a value allows nothing."""
         unknown = False
         if self.resources is not None:
             match = self.resources.match(resource, values)
@@ -168,7 +168,7 @@ class Policy:
         return found
 
     def needs_object_tags(self, action: str) -> bool:
-        """Whether what it says of this action may hang on the tags that the object has."""
+        """Whether what it says of this action may depend on the tags that the object has."""
         return self.asks_for("s3:existingobjecttag", action)
 
     def asks_for(self, key: str, action: str) -> bool:

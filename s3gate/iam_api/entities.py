@@ -28,7 +28,7 @@ async def existing(query: Query, kind: str, name: str) -> IdentityRow:
 async def named(query: Query, kind: str, *, limited: bool = False, **keys: str) -> IdentityRow:
     """The entity that the request names, once it is clear that the caller may do this to it.
 
-    `limited`: what the caller may do to it can hang on the boundary that it has.
+    `limited`: what the caller may do to it may depend on the boundary that it has.
     """
     row = await existing(query, kind, query.parameters.name(PARAMETER[kind], 64 if kind == ROLE else 128))
     if limited and (boundary := await boundary_of(query, row)):

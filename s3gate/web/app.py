@@ -24,7 +24,7 @@ METRICS_TYPE = "text/plain; version=0.0.4"
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether a PUT would be accepted now, and what that hangs on."""
+    """Whether a PUT would be accepted now, and what that depends on."""
 
     postgres: bool
     nodes_up: int
