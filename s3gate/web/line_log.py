@@ -57,15 +57,14 @@ class LogFile:
         self._mode = mode
 
     def write(self, text: str) -> None:
-        """Appends, after the file was moved away if it is full."""
+        """Appends, after a file that is full was moved away: the next one, too, if others have filled it by then."""
         data = text.encode("ascii")
-        with self._opened() as file:
-            if not self._is_full(file, len(data)):
-                _write_all(file, data)
-                return
-            self._shift()
-        with self._opened() as file:
-            _write_all(file, data)
+        while True:
+            with self._opened() as file:
+                if not self._is_full(file, len(data)):
+                    _write_all(file, data)
+                    return
+                self._shift()
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[int]:

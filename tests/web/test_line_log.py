@@ -84,6 +84,24 @@ def test_several_processes_lose_no_line_of_each_other(tmp_path: Path) -> None:
         assert own == [f"{name} {number:04} {'x' * 60}" for number in range(200) for _ in range(2)]
 
 
+def test_a_file_that_another_process_has_filled_by_then_is_moved_away_too(tmp_path: Path) -> None:
+    class Hurried(LogFile):
+        """Another process is quicker to write into each new file but the last."""
+
+        def _shift(self) -> None:
+            super()._shift()
+            if others:
+                LogFile(self._path, most_bytes=10, kept=5).write(others.pop(0) * 8 + "\n")
+
+    others = ["b", "c"]
+    path = tmp_path / "log"
+    file = Hurried(path, most_bytes=10, kept=5)
+    for letter in "ad":
+        file.write(letter * 8 + "\n")
+    assert path.read_text() == "d" * 8 + "\n"
+    assert all(each.stat().st_size <= 10 for each in tmp_path.iterdir()) and len(list(tmp_path.iterdir())) == 4
+
+
 async def test_what_is_lost_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
