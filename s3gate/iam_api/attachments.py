@@ -11,7 +11,7 @@ from s3gate.iam_api.quotas import ATTACHED_PER_ENTITY
 
 
 async def attach(kind: str, query: Query) -> Answer:
-    policy = await managed.found(query, query.parameters.text("PolicyArn", 2048, 20))
+    policy = await managed.found(query, query.parameters.arn("PolicyArn"))
     row = await entities.named(query, kind, limited=True, PolicyARN=policy.arn)
     link = LinkRow(row.account_id, kind, row.folded, ATTACHED, policy.arn)
     links = await entities.links_of(query, row, ATTACHED)
@@ -24,7 +24,7 @@ async def attach(kind: str, query: Query) -> Answer:
 
 
 async def detach(kind: str, query: Query) -> Answer:
-    arn = query.parameters.text("PolicyArn", 2048, 20)
+    arn = query.parameters.arn("PolicyArn")
     row = await entities.named(query, kind, limited=True, PolicyARN=arn)
     link = LinkRow(row.account_id, kind, row.folded, ATTACHED, arn)
     if link not in await entities.links_of(query, row, ATTACHED):

@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from s3gate.iam.evaluate import Asked, Decision, evaluate
 from s3gate.iam.patterns import Values
 from s3gate.iam.statement import Policy
-from s3gate.identity.bearing import compiled
+from s3gate.identity.bearing import ALL_OF_ROOT
 from s3gate.identity.identity import Identity
-from s3gate.identity.managed import BY_NAME
 from s3gate.s3.dates import iso_seconds
 
 
@@ -80,7 +79,7 @@ def is_trusted(
     Unlike any other resource a role has to say so itself: to be allowed by one's own policies alone is not enough.
     """
     asked = Asked(identity.principal, action, role, values, federated)
-    if not evaluate(asked, identity=_EVERYTHING, resource=trust, same_account=False).allowed:
+    if not evaluate(asked, identity=ALL_OF_ROOT.policies, resource=trust, same_account=False).allowed:
         return False
     return evaluate(
         asked,
@@ -90,6 +89,3 @@ def is_trusted(
         session=identity.session,
         same_account=same_account,
     ).allowed
-
-
-_EVERYTHING = (compiled(BY_NAME["administratoraccess"].document),)

@@ -11,12 +11,12 @@ from s3gate.iam_api.query import Answer, Query
 
 async def wanted_boundary(query: Query) -> str:
     """The ARN that a new user or role is to be limited by; empty for none."""
-    arn = query.parameters.text("PermissionsBoundary", 2048, 20, default="")
+    arn = query.parameters.arn("PermissionsBoundary", "")
     return (await managed.found(query, arn)).arn if arn else ""
 
 
 async def put_boundary(kind: str, query: Query) -> Answer:
-    arn = query.parameters.text("PermissionsBoundary", 2048, 20)
+    arn = query.parameters.arn("PermissionsBoundary")
     policy = await managed.found(query, arn)
     row = await entities.named(query, kind, PermissionsBoundary=policy.arn)
     for link in await entities.links_of(query, row, BOUNDARY):

@@ -46,8 +46,13 @@ def limit(quota: str, most: int) -> S3Error:
 def invalid(parameter: str, value: str | None, constraint: str) -> S3Error:
     """What the service's front says of a value that its model does not allow."""
     said = "null" if value is None else f"'{value}'"
-    where = parameter[:1].lower() + parameter[1:]
     return refusal(
         "ValidationError",
-        f"1 validation error detected: Value {said} at '{where}' failed to satisfy constraint: {constraint}",
+        f"1 validation error detected: Value {said} at '{shown_name(parameter)}' failed to satisfy constraint: "
+        f"{constraint}",
     )
+
+
+def shown_name(parameter: str) -> str:
+    """How refusals write the name of a parameter."""
+    return parameter[:1].lower() + parameter[1:]

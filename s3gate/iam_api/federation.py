@@ -15,13 +15,13 @@ from s3gate.iam_api.sts import (
     LEAST_DURATION,
     MOST_DURATION,
     MOST_ROOT_DURATION,
+    USUAL_DURATION,
     credentials,
     new_session,
     packed,
     session_policies,
 )
 
-_USUAL_DURATION: Final = 43_200
 _NAME: Final = r"[\w+=,.@-]*"
 _NAME_FITS = re.compile(_NAME, re.ASCII).fullmatch
 
@@ -40,7 +40,7 @@ async def get_federation_token(query: Query) -> Answer:
     if tags:
         replace(query, action="TagSession").allow(who.arn)
     most = MOST_ROOT_DURATION if behind.is_root else MOST_DURATION
-    seconds = query.parameters.number("DurationSeconds", _USUAL_DURATION, LEAST_DURATION, MOST_DURATION)
+    seconds = query.parameters.number("DurationSeconds", USUAL_DURATION, LEAST_DURATION, MOST_DURATION)
     session = new_session(
         query,
         min(seconds, most),

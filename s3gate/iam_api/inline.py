@@ -14,7 +14,7 @@ from s3gate.iam_api.quotas import INLINE_CHARACTERS
 async def put_inline(kind: str, query: Query) -> Answer:
     row = await entities.named(query, kind, limited=True)
     name = query.parameters.name("PolicyName", 128)
-    document = query.parameters.text("PolicyDocument", 131072)
+    document = query.parameters.document("PolicyDocument")
     most = INLINE_CHARACTERS[kind]
     parse(document, "identity", limit=len(document))  # how long it may be is asked of all of them together
     others = [one.document for one in await _all(query, row) if one.name != name]

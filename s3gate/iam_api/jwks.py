@@ -24,6 +24,7 @@ KEPT_SECONDS: Final = 300.0
 AGAIN_SECONDS: Final = 10.0
 """A token that names an unknown key may be signed by a new one; but not every such token is worth a look."""
 MOST_PROVIDERS: Final = 200
+LOADED_AT_ONCE: Final = 4
 _DISCOVERY: Final = "/.well-known/openid-configuration"
 
 Keys = list[dict[str, Any]]
@@ -37,7 +38,7 @@ class ProviderKeys:
         self._fetch = fetch
         self._clock = clock
         self._kept: dict[tuple[str, tuple[str, ...]], tuple[float, Keys]] = {}
-        self._busy = asyncio.Semaphore(4)
+        self._busy = asyncio.Semaphore(LOADED_AT_ONCE)
 
     async def find(self, url: str, thumbprints: Sequence[str], key_id: str) -> Keys:
         """The provider's keys of this id; all of them when the token names none."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from s3gate.catalog import identity_changes as changes
 from s3gate.catalog.identity_rows import USER, KeyRow
 from s3gate.iam.principal import root_arn
-from s3gate.iam_api import entities
 from s3gate.iam_api.errors import limit, no_such, refusal
 from s3gate.iam_api.query import Answer, Query
 from s3gate.iam_api.quotas import KEYS_PER_USER
+from s3gate.iam_api.users import asked_user
 from s3gate.identity.naming import arn_of, new_access_key, new_secret
 
 ACTIVE, INACTIVE = "Active", "Inactive"
@@ -18,16 +18,10 @@ NEVER = "N/A"
 async def _owner(query: Query) -> tuple[str, str]:
     """Whose keys are meant, as rows name them and as answers do: a user's, or without a name the caller's own."""
     principal = query.identity.principal
-    if query.parameters.find("UserName") is not None:
-        row = await entities.named(query, USER)
-        return row.folded, row.name
-    if principal.is_root:
+    if query.parameters.find("UserName") is None and principal.is_root:
         query.allow(principal.arn)
         return "", ""
-    if not principal.name:
-        raise refusal("ValidationError", "Must specify userName when calling with non-User credentials")
-    row = await entities.existing(query, USER, principal.name)
-    query.allow(arn_of(row), row)
+    row = await asked_user(query)
     return row.folded, row.name
 
 

@@ -74,7 +74,7 @@ async def found_in(query: Query, account_id: str, arn: str) -> Managed | None:
 
 async def asked(query: Query) -> Managed:
     """The one that the request names, once it is clear that the caller may do this to it."""
-    policy = await found(query, query.parameters.text("PolicyArn", 2048, 20))
+    policy = await found(query, query.parameters.arn("PolicyArn"))
     query.allow(policy.arn, policy.row)
     return policy
 

@@ -8,11 +8,13 @@ from itertools import count
 from typing import Final
 from urllib.parse import parse_qsl
 
-from s3gate.iam_api.errors import invalid, refusal
+from s3gate.iam_api.errors import invalid, refusal, shown_name
 
 MOST_PARAMETERS: Final = 1000
 MOST_FORM_BYTES: Final = 512 << 10
 """Of a body: the longest document that is ever sent is a trust policy, a token or a policy of 6,144 characters."""
+MOST_DOCUMENT: Final = 131_072
+"""Characters of a policy, white space included."""
 
 NAME: Final = r"[\w+=,.@-]+"
 _TAG: Final = r"[\p{L}\p{Z}\p{N}_.:/=+\-@]+"
@@ -56,15 +58,22 @@ class Parameters:
             raise invalid(name, value, "Member must be text")
         return value
 
+    def arn(self, name: str, default: str | None = None) -> str:
+        """What may be an ARN, by its length; it may be left out when there is a default."""
+        return self.text(name, 2048, 20, default)
+
+    def document(self, name: str) -> str:
+        """A policy: how long it may be in the end is for its kind to say."""
+        return self.text(name, MOST_DOCUMENT)
+
     def name(self, name: str, most: int = 64) -> str:
         """The name of an entity."""
         value = self.text(name, most)
         if not _NAME_FITS(value):
-            where = name[:1].lower() + name[1:]
             raise refusal(
                 "ValidationError",
-                f"The specified value for {where} is invalid. It must contain only alphanumeric characters and/or the "
-                "following: +=,.@_-",
+                f"The specified value for {shown_name(name)} is invalid. It must contain only alphanumeric characters "
+                "and/or the following: +=,.@_-",
             )
         return value
 
@@ -73,10 +82,9 @@ class Parameters:
         value = self.text(name, 512, default="/")
         fits = value.startswith("/") if name == "PathPrefix" else _PATH_FITS(value)
         if not fits or not value.isascii():
-            where = name[:1].lower() + name[1:]
             raise refusal(
                 "ValidationError",
-                f"The specified value for {where} is invalid. It must begin and end with / and contain only "
+                f"The specified value for {shown_name(name)} is invalid. It must begin and end with / and contain only "
                 "alphanumeric characters and/or / characters.",
             )
         return value

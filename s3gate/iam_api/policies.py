@@ -14,7 +14,7 @@ from s3gate.identity.naming import new_identity_id
 
 
 def _document(query: Query) -> bytes:
-    document = query.parameters.text("PolicyDocument", 131072)
+    document = query.parameters.document("PolicyDocument")
     parse(document, "identity", limit=POLICY_CHARACTERS)
     return document.encode()
 

@@ -10,7 +10,7 @@ from s3gate.catalog import identity_changes as changes
 from s3gate.catalog.identity_rows import PROVIDER, IdentityRow, fold
 from s3gate.iam_api import entities
 from s3gate.iam_api.errors import exists, invalid, limit, refusal
-from s3gate.iam_api.query import Answer, Query
+from s3gate.iam_api.query import MOST_ITEMS, Answer, Query
 from s3gate.iam_api.quotas import check_quota
 from s3gate.identity.documents import changed, said, tags_of, written
 from s3gate.identity.naming import arn_of, identity_arn
@@ -39,7 +39,7 @@ def name_of(url: str) -> str:
 
 async def _provider(query: Query) -> IdentityRow | None:
     """The provider that the request names, once it is clear that the caller may do this to it; None: there is none."""
-    arn = query.parameters.text("OpenIDConnectProviderArn", 2048, 20)
+    arn = query.parameters.arn("OpenIDConnectProviderArn")
     row = await query.tables.find(query.account_id, PROVIDER, fold(arn.partition(":oidc-provider/")[2]))
     row = row if row is not None and arn_of(row) == arn else None
     query.allow(arn, row)
@@ -104,7 +104,7 @@ async def get_provider(query: Query) -> Answer:
 
 async def list_providers(query: Query) -> Answer:
     query.allow("*")
-    rows = await query.tables.below(query.account_id, PROVIDER, "/", "", 1000)
+    rows = await query.tables.below(query.account_id, PROVIDER, "/", "", MOST_ITEMS)
     return {"OpenIDConnectProviderList": [{"Arn": arn_of(row)} for row in rows]}
 
 

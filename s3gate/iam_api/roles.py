@@ -38,7 +38,7 @@ def _kept_trust(row: IdentityRow) -> bytes:
 
 
 async def _trust(query: Query, parameter: str) -> str:
-    document = query.parameters.text(parameter, 131072)
+    document = query.parameters.document(parameter)
     try:
         policy = parse(document, "trust", limit=TRUST_CHARACTERS)
         return (await as_kept(query.identities, document.encode(), policy)).decode()

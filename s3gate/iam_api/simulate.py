@@ -12,6 +12,7 @@ from s3gate.iam.principal import Principal
 from s3gate.iam.statement import Policy
 from s3gate.iam_api.authorise import keys_of
 from s3gate.iam_api.errors import invalid, refusal
+from s3gate.iam_api.parameters import MOST_DOCUMENT
 from s3gate.iam_api.query import Answer, Query
 from s3gate.identity.bearing import borne_by
 from s3gate.identity.documents import tags_of
@@ -19,13 +20,12 @@ from s3gate.identity.identity import NO_KEY, Identity
 from s3gate.identity.naming import arn_of
 
 _WORDS = {Verdict.ALLOW: "allowed", Verdict.DENY: "explicitDeny", Verdict.IMPLICIT_DENY: "implicitDeny"}
-_MOST_CHARACTERS: Final = 131_072
 _UNBUILT: Final = ("ResourcePolicy", "ResourceOwner", "CallerArn", "ResourceHandlingOption")
 
 
 async def simulate_principal_policy(query: Query) -> Answer:
     """What an entity could do, if it had the policies of the request as well."""
-    source = query.parameters.text("PolicySourceArn", 2048, 20)
+    source = query.parameters.arn("PolicySourceArn")
     query.allow(source)
     row = await _source(query, source)
     borne = await borne_by(query.tables, row.account_id, row.kind, row.folded)
@@ -71,7 +71,7 @@ def _simulated(query: Query, who: Principal, policies: tuple[Policy, ...], bound
 
 
 def _given(query: Query, parameter: str) -> tuple[Policy, ...]:
-    return tuple(parse(each, "identity", limit=_MOST_CHARACTERS) for each in query.parameters.members(parameter))
+    return tuple(parse(each, "identity", limit=MOST_DOCUMENT) for each in query.parameters.members(parameter))
 
 
 def _boundary(query: Query) -> Policy | None:

@@ -13,7 +13,7 @@ from s3gate.iam_api.authorise import is_trusted, keys_of
 from s3gate.iam_api.errors import invalid, refusal
 from s3gate.iam_api.parameters import Parameters
 from s3gate.iam_api.query import Answer, Query
-from s3gate.iam_api.roles import LEAST_SECONDS, session_seconds, trust_of
+from s3gate.iam_api.roles import LEAST_SECONDS, MOST_SECONDS, session_seconds, trust_of
 from s3gate.iam_api.session_tags import SessionTags, wanted_tags, words_of_tags
 from s3gate.identity.identities import Identities
 from s3gate.identity.naming import TEMPORARY, arn_of, new_access_key, new_secret
@@ -22,6 +22,8 @@ from s3gate.identity.sessions import MAX_TOKEN_CHARACTERS, Session
 LEAST_DURATION: Final = 900
 MOST_DURATION: Final = 129_600
 MOST_ROOT_DURATION: Final = 3600
+USUAL_DURATION: Final = 43_200
+"""Of a session for a user, or for somebody whom a user vouches for."""
 MOST_POLICIES: Final = 10
 SESSION_NAME: Final = r"[\w+=,.@-]{2,64}"
 _SESSION_NAME_FITS = re.compile(SESSION_NAME, re.ASCII).fullmatch
@@ -56,7 +58,7 @@ async def get_session_token(query: Query) -> Answer:
         raise refusal("AccessDenied", "Cannot call GetSessionToken with session credentials")
     principal = caller.principal
     most = MOST_ROOT_DURATION if principal.is_root else MOST_DURATION
-    seconds = query.parameters.number("DurationSeconds", min(43_200, most), LEAST_DURATION, MOST_DURATION)
+    seconds = query.parameters.number("DurationSeconds", min(USUAL_DURATION, most), LEAST_DURATION, MOST_DURATION)
     session = new_session(
         query,
         min(seconds, most),
@@ -116,7 +118,7 @@ def check_source(value: str) -> str:
 
 def role_and_session(parameters: Parameters) -> tuple[str, str]:
     """The role's ARN and the name of the session."""
-    arn = parameters.text("RoleArn", 2048, 20)
+    arn = parameters.arn("RoleArn")
     name = parameters.text("RoleSessionName", 64, 2)
     if not _ROLE_ARN(arn):
         raise refusal("ValidationError", f"{arn} is invalid")
@@ -188,7 +190,7 @@ async def session_policies(query: Query, account_id: str) -> tuple[str, ...]:
 
 def duration(parameters: Parameters, most: int, *, chained: bool) -> int:
     """How long the session is to last."""
-    seconds = parameters.number("DurationSeconds", LEAST_SECONDS, LEAST_DURATION, 43_200)
+    seconds = parameters.number("DurationSeconds", LEAST_SECONDS, LEAST_DURATION, MOST_SECONDS)
     if seconds > most:
         why = (
             "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining."
