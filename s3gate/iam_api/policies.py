@@ -12,6 +12,9 @@ from s3gate.iam_api.quotas import POLICY_CHARACTERS, VERSIONS_PER_POLICY, check_
 from s3gate.identity.documents import said, tags_of, written
 from s3gate.identity.naming import new_identity_id
 
+_LAST = "~"
+"""Before the names of AWS's policies, in markers: a letter that no name begins with."""
+
 
 def _document(query: Query) -> bytes:
     document = query.parameters.document("PolicyDocument")
@@ -47,7 +50,7 @@ async def get_policy(query: Query) -> Answer:
 
 
 async def list_policies(query: Query) -> Answer:
-    """The account's own, AWS's, or both: AWS's come last, behind a letter that no name begins with."""
+    """The account's own, AWS's, or both: AWS's come last."""
     scope = query.parameters.choice("Scope", ("All", "AWS", "Local"), "All")
     usage = query.parameters.choice("PolicyUsageFilter", ("PermissionsPolicy", "PermissionsBoundary", "any"), "any")
     path = query.parameters.path("PathPrefix")
@@ -64,9 +67,6 @@ async def list_policies(query: Query) -> Answer:
         found = [one for one in found if any(counts.get((link, one.arn)) for link in links)]
     shown = [managed.shown(one, await managed.default(query, one), counts) for one in found[:limit]]
     return {"Policies": shown, **truncation(found, limit, _place)}
-
-
-_LAST = "~"
 
 
 def _place(policy: managed.Managed) -> str:

@@ -15,6 +15,9 @@ from s3gate.iam.policy import Kind, parse
 from s3gate.iam.statement import Policy
 from s3gate.identity.managed import BY_ARN, BY_NAME
 
+_ANY_LENGTH = 1 << 20
+"""How long a document may be was asked when it was given."""
+
 
 class Borne(NamedTuple):
     """What limits and allows an identity."""
@@ -55,7 +58,6 @@ def _documents(arns: Iterable[str], managed: dict[str, bytes]) -> list[bytes]:
     return found
 
 
-_ANY_LENGTH = 1 << 20
 ALL_OF_ROOT = Borne((compiled(BY_NAME["administratoraccess"].document),))
 """What a federated user can be given by the root, who needs no policy itself."""
 NOTHING_ALLOWED = compiled(b'{"Statement": {"Effect": "Allow", "NotAction": "*", "Resource": "*"}}')

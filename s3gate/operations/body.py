@@ -27,12 +27,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 HASHED_AT_ONCE_BYTES = 1024 * 1024
 """Of what is being received, this much goes to the hashing threads at a time: each time costs the loop two wake-ups."""
-
-
 # Computed at memory speed: handing them to a thread would cost more than they do.
 _FAST = frozenset((Algorithm.CRC32C, Algorithm.CRC64NVME, Algorithm.XXHASH64, Algorithm.XXHASH3, Algorithm.XXHASH128))
-
-
 _CHECKSUM_HEADERS = (b"x-amz-checksum-", b"x-amz-sdk-checksum-algorithm")
 
 

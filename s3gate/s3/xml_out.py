@@ -17,6 +17,11 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     from s3gate.s3.errors import S3Error
 
+Deletion = tuple[bytes, str | None, str | None]
+"""(key, version id as the client gave it, version id of the delete marker that was made or removed)."""
+DeleteFailure = tuple[bytes, str | None, str, str]
+"""(key, version id as the client gave it, code, message)."""
+
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
@@ -214,9 +219,3 @@ def delete_result(deleted: Sequence[Deletion], errors: Sequence[DeleteFailure]) 
             f"{element('Code', code)}{element('Message', message)}</Error>"
         )
     return document("DeleteResult", parts)
-
-
-Deletion = tuple[bytes, "str | None", "str | None"]
-"""(key, version id as the client gave it, version id of the delete marker that was made or removed)."""
-DeleteFailure = tuple[bytes, "str | None", str, str]
-"""(key, version id as the client gave it, code, message)."""
