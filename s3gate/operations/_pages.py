@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from s3gate.catalog.labels import CURRENT
 from s3gate.catalog.rows import BucketRow, CommonPrefix, ListEntry, VersionEntry
@@ -21,6 +21,8 @@ FIRST_VERSION = (1 << 63) - 1
 """Behind this counter every version of a key comes."""
 
 Entry = TypeVar("Entry", ListEntry, VersionEntry)
+Place: TypeAlias = tuple[bytes, int]
+"""Key and counter of a version."""
 
 
 @dataclass(slots=True)
@@ -76,42 +78,48 @@ async def page_of_versions(call: Call, asked: ListVersions) -> Page[VersionEntry
 
 async def classes_of_keys(call: Call, page: Page[ListEntry]) -> Mapping[bytes, str]:
     """The storage classes of a page's keys that have another than STANDARD; a second look, where labels are set."""
-    found = await _classes(call, page.bucket, [(entry.key, CURRENT) for entry in page.entries])
+    found = await _classes(call, page, _current)
     return {key: label for (key, _), label in found.items()}
 
 
 async def classes_of_versions(call: Call, page: Page[VersionEntry]) -> Mapping[tuple[bytes, int], str]:
     """The same of versions, by key and counter."""
-    return await _classes(call, page.bucket, [(entry.key, entry.version) for entry in page.entries])
+    return await _classes(call, page, _place)
 
 
 async def owners_of_keys(call: Call, page: Page[ListEntry]) -> Mapping[bytes, Owner]:
     """The owners of a page's keys that another than the bucket's owner owns; a second look, where that can be."""
-    found = await _owners(call, page.bucket, [(entry.key, CURRENT) for entry in page.entries])
+    found = await _owners(call, page, _current)
     return {key: owner for (key, _), owner in found.items()}
 
 
 async def owners_of_versions(call: Call, page: Page[VersionEntry]) -> Mapping[tuple[bytes, int], Owner]:
     """The same of versions, by key and counter."""
-    return await _owners(call, page.bucket, [(entry.key, entry.version) for entry in page.entries])
+    return await _owners(call, page, _place)
 
 
-async def _owners(
-    call: Call, bucket: BucketRow, versions: Sequence[tuple[bytes, int]]
-) -> Mapping[tuple[bytes, int], Owner]:
-    if access_of(bucket).enforced or not versions:
+def _current(entry: ListEntry) -> Place:
+    return entry.key, CURRENT
+
+
+def _place(entry: VersionEntry) -> Place:
+    return entry.key, entry.version
+
+
+async def _owners(call: Call, page: Page[Entry], place: Callable[[Entry], Place]) -> Mapping[Place, Owner]:
+    bucket = page.bucket
+    if access_of(bucket).enforced or not page.entries:
         return NO_OWNERS
-    found = await call.gate.catalog.labels.find_acls(bucket.bucket_id, versions)
+    found = await call.gate.catalog.labels.find_acls(bucket.bucket_id, list(map(place, page.entries)))
     number = bucket.identity_number
     return {(key, version): await shown(call, owner_of(bucket, acl), number) for key, version, acl in found}
 
 
-async def _classes(
-    call: Call, bucket: BucketRow, versions: Sequence[tuple[bytes, int]]
-) -> Mapping[tuple[bytes, int], str]:
-    if not call.gate.settings.storage_classes or not versions:
+async def _classes(call: Call, page: Page[Entry], place: Callable[[Entry], Place]) -> Mapping[Place, str]:
+    if not call.gate.settings.storage_classes or not page.entries:
         return NO_LABELS
-    found = await call.gate.catalog.labels.find(bucket.bucket_id, versions, STORAGE_CLASS)
+    places = list(map(place, page.entries))
+    found = await call.gate.catalog.labels.find(page.bucket.bucket_id, places, STORAGE_CLASS)
     return {(key, version): label_of(headers) for key, version, headers in found}
 
 

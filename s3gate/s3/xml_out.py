@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -32,6 +32,7 @@ _SPECIAL = re.compile('[&<>"\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff
 # What an error document echoes of a bad request must not spoil the document itself.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _PLAIN = re.compile(rb"[A-Za-z0-9_./-]*").fullmatch  # needs no escape of either kind: nearly every key there is
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 
 
@@ -50,7 +51,13 @@ def timestamp(moment: datetime) -> str:
 
     The moment is in UTC, as everything that reaches this layer.
     """
-    return f"{moment.isoformat('T', 'seconds')[:19]}.000Z"
+    since = moment - _EPOCH
+    return _timestamp(since.days, since.seconds)
+
+
+@lru_cache(maxsize=4096)  # the keys of a page were often written within minutes
+def _timestamp(days: int, seconds: int) -> str:
+    return f"{(_EPOCH + timedelta(days, seconds)).isoformat('T', 'seconds')[:19]}.000Z"
 
 
 def encoded_key(key: bytes, url: bool) -> str:
@@ -61,6 +68,13 @@ def encoded_key(key: bytes, url: bool) -> str:
     if _PLAIN(key):
         return key.decode("ascii")
     return quote(key, safe="/") if url else escape(key.decode("utf-8", "replace"))
+
+
+def encoded_keys(keys: Sequence[bytes], url: bool) -> list[str]:
+    """The same of many: one look tells that none of them needs an escape."""
+    if _PLAIN(b"".join(keys)):
+        return list(map(bytes.decode, keys))
+    return [encoded_key(key, url) for key in keys]
 
 
 def element(name: str, value: str | None) -> str:

@@ -6,9 +6,9 @@ Like `xml_out` this knows element names only; entries are whatever has the few a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from s3gate.s3.listing import ListObjects, ListObjectsV2, ListParts, ListUploads, Selection
 from s3gate.s3.parts import StoredPart
@@ -22,24 +22,13 @@ from s3gate.s3.xml_out import (
     document,
     element,
     encoded_key,
+    encoded_keys,
     owner_xml,
     timestamp,
 )
 
-
-class KeyEntry(Protocol):
-    """A key of a page."""
-
-    @property
-    def key(self) -> bytes: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def etag(self) -> str: ...
-    @property
-    def modified_at(self) -> datetime: ...
-    @property
-    def checksum(self) -> str: ...
+KeyEntry: TypeAlias = tuple[bytes, int, str, datetime, str]
+"""A key of a page: its bytes, size, entity tag, when it was modified, checksum."""
 
 
 class UploadEntry(Protocol):
@@ -83,7 +72,7 @@ def page_head(bucket: str, asked: Selection, truncated: bool, limit_name: str) -
 
 
 def _contents(
-    entries: Iterable[KeyEntry],
+    entries: Sequence[KeyEntry],
     url: bool,
     owner: Owner | None,
     classes: Mapping[bytes, str],
@@ -96,13 +85,13 @@ def _contents(
 
     plain = after(STANDARD, owner)
     special = {key: after(classes.get(key, STANDARD), owners.get(key, owner)) for key in {*classes, *owners}}
-    encode, when, how = encoded_key, timestamp, checksum_xml
+    names = encoded_keys([entry[0] for entry in entries], url)
+    when, how = timestamp, checksum_xml
     return "".join(
         [
-            f"<Contents><Key>{encode(entry.key, url)}</Key><LastModified>{when(entry.modified_at)}</LastModified>"
-            f"<ETag>&quot;{entry.etag}&quot;</ETag>{how(entry.checksum)}<Size>{entry.size}"
-            f"{special.get(entry.key, plain)}"
-            for entry in entries
+            f"<Contents><Key>{name}</Key><LastModified>{when(modified_at)}</LastModified>"
+            f"<ETag>&quot;{etag}&quot;</ETag>{how(checksum)}<Size>{size}{special.get(key, plain)}"
+            for name, (key, size, etag, modified_at, checksum) in zip(names, entries, strict=True)
         ]
     )
 

@@ -6,6 +6,7 @@ It knows AWS's element names and their order. A version is whatever has the few 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from s3gate.s3.errors import S3Error
@@ -24,16 +25,26 @@ from s3gate.s3.xml_out import (
     owner_xml,
     timestamp,
 )
-from s3gate.s3.xml_pages import KeyEntry, page_head
+from s3gate.s3.xml_pages import page_head
 
 VERSIONING_LIMIT_BYTES = 64 * 1024
 
 ENABLED, SUSPENDED = "Enabled", "Suspended"
 
 
-class VersionEntry(KeyEntry, Protocol):
+class VersionEntry(Protocol):
     """A version or delete marker of a page."""
 
+    @property
+    def key(self) -> bytes: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def etag(self) -> str: ...
+    @property
+    def modified_at(self) -> datetime: ...
+    @property
+    def checksum(self) -> str: ...
     @property
     def version(self) -> int: ...
     @property
