@@ -7,9 +7,11 @@ more bytes of 0xff than that is above all of its keys, for any bytes, and nothin
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
-from s3gate.catalog.connection import Statement
+from s3gate.catalog.connection import Row, Statement
 from s3gate.catalog.limits import MAX_KEY_BYTES
 from s3gate.catalog.parameters import BYTEA, INT4, INT8
 from s3gate.catalog.pool import Pool
@@ -120,6 +122,10 @@ ABOVE: Final = b"\xff" * MAX_KEY_BYTES
 """After a prefix: not below any key with this prefix."""
 
 
+_entry: Final[Callable[[Row], ListEntry]] = partial(tuple.__new__, ListEntry)
+"""`ListEntry._make` without its count of columns, in half the time: a page has a thousand."""
+
+
 def below(first: bytes) -> bytes:
     """A bound that every key from `first` on is above, and no key before it."""
     if not first:
@@ -163,10 +169,10 @@ async def list_objects(
     entries: list[ListEntry | CommonPrefix]
     if delimiter:
         rows = await pool.repeat(ROLLED, bucket_id, lower, above(prefix), limit + 1, len(prefix) + 1, delimiter, ABOVE)
-        entries = [CommonPrefix(row[0]) if row[1] is None else ListEntry._make(row) for row in rows]
+        entries = [CommonPrefix(row[0]) if row[1] is None else _entry(row) for row in rows]
     else:
         rows = await pool.repeat(FLAT, bucket_id, lower, above(prefix), limit + 1)
-        entries = list(map(ListEntry._make, rows))
+        entries = list(map(_entry, rows))
     truncated = len(entries) > limit
     if truncated:
         entries.pop()
