@@ -84,8 +84,8 @@ def element(name: str, value: str | None) -> str:
 
 def document(root: str, parts: Iterable[str]) -> bytes:
     """A result: the declaration, the root in S3's namespace, and its content."""
-    content = "".join(parts)
-    return f'{DECLARATION}<{root} xmlns="{NAMESPACE}">{content}</{root}>'.encode("utf-8", "replace")
+    text = "".join((f'{DECLARATION}<{root} xmlns="{NAMESPACE}">', *parts, f"</{root}>"))
+    return text.encode("utf-8", "replace")
 
 
 def error_xml(error: S3Error, resource: str, request_id: str, host_id: str) -> bytes:
