@@ -83,6 +83,8 @@ def up(
         try:
             running = store.start()
             announce(running)
+            if options.ready_file is not None:  # last of all: who waits for it finds everything said
+                write_secret(options.ready_file, running.as_json())
             supervisor.run()
         except Stopping:
             pass
@@ -161,8 +163,7 @@ class Store:
         self._make_identities()
         self._start_worker()
         running = self._running(nodes, gates)
-        for path in filter(None, (store_file(self.data_dir), self.options.ready_file)):
-            write_secret(path, running.as_json())
+        write_secret(store_file(self.data_dir), running.as_json())
         return running
 
     def _await(self, condition: Callable[[], bool], pause_seconds: float) -> None:
