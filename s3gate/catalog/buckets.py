@@ -85,7 +85,7 @@ CLEAR = Statement(
         SELECT u.bucket_id, u.key, u.upload_id FROM upload u
         WHERE u.bucket_id = (SELECT b.bucket_id FROM bucket b WHERE b.name = $1 AND """
     + has_no("object", "b.bucket_id")
-    + """)
+    + """) AND u.key <> ''
         ORDER BY u.key, u.upload_id LIMIT $2 FOR UPDATE OF u
     ), gone AS ("""
     + DROP_OLD_UPLOADS

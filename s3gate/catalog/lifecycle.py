@@ -106,7 +106,7 @@ ABORT = Statement(
     """
     WITH old AS MATERIALIZED (
         SELECT bucket_id, key, upload_id FROM upload
-        WHERE bucket_id = $1 AND key > $2 AND key < $3 AND initiated_at < $4
+        WHERE bucket_id = $1 AND key > $2 AND key < $3 AND initiated_at < $4 AND key <> ''
         ORDER BY key, upload_id LIMIT $5 FOR UPDATE SKIP LOCKED
     ), gone AS ("""
     + DROP_OLD_UPLOADS

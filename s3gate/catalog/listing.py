@@ -74,7 +74,7 @@ UPLOADS_FLAT = Statement(
     "SELECT "
     + UPLOAD_COLUMNS
     + """ FROM upload u
-       WHERE u.bucket_id = $1 AND (u.key, u.upload_id) > ($2, $3) AND u.key < $4
+       WHERE u.bucket_id = $1 AND (u.key, u.upload_id) > ($2, $3) AND u.key < $4 AND u.key <> ''
        ORDER BY u.key, u.upload_id LIMIT $5""",
     INT8,
     BYTEA,
@@ -96,6 +96,7 @@ UPLOADS_ROLLED = Statement(
                 SELECT u.key, u.upload_id, position($7 IN substring(u.key FROM $6)) AS at
                 FROM upload u
                 WHERE u.bucket_id = $1 AND (u.key, u.upload_id) > (w.bound, w.bound_id) AND u.key < $4
+                  AND u.key <> ''
                 ORDER BY u.key, u.upload_id LIMIT 1) AS f
         ) AS o
         WHERE w.n < $5

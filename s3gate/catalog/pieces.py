@@ -71,8 +71,9 @@ def has_no(table: LiteralString, bucket_id: LiteralString) -> LiteralString:
     """Whether nothing of this bucket is in a table.
 
     No NOT EXISTS: where most rows are those of one bucket, that is planned as a walk over all of them for another.
+    (No key is empty: it is the condition of an index of uploads.)
     """
-    return "(SELECT true FROM " + table + " x WHERE x.bucket_id = " + bucket_id + " LIMIT 1) IS NULL"
+    return "(SELECT true FROM " + table + " x WHERE x.bucket_id = " + bucket_id + " AND x.key <> '' LIMIT 1) IS NULL"
 
 
 DROP_OLD_UPLOADS: Final = """

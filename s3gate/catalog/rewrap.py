@@ -44,7 +44,8 @@ _PAGES: Final = {
     UPLOADS: Statement(
         "rewrap_uploads",
         """SELECT bucket_id, key, 0::bigint, upload_id, sse FROM upload
-           WHERE (bucket_id, key, upload_id) > ($2, $3, $4) ORDER BY bucket_id, key, upload_id LIMIT $1""",
+           WHERE (bucket_id, key, upload_id) > ($2, $3, $4) AND key <> ''
+           ORDER BY bucket_id, key, upload_id LIMIT $1""",
         INT4,
         INT8,
         BYTEA,
