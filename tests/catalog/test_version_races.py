@@ -11,6 +11,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,13 +30,31 @@ from s3gate.catalog.rows import (
     Stored,
     VersionEntry,
 )
-from tests.catalog.conftest import Look, OpenCatalog
+from tests.catalog.conftest import QUICK, Look, OpenCatalog
 from tests.catalog.cutting import CuttingProxy
 from tests.catalog.making import bucket_of, stored
 
 KEYS = [b"a", b"b", b"c"]
 WRITERS = 64
 ROUNDS = 12
+
+
+PATIENT = replace(QUICK, down_seconds=60.0, settle_seconds=60.0)
+"""So many writers wait for a few connections: on a busy machine longer than those may who find Postgres gone."""
+
+
+@pytest.fixture
+async def catalog(open_catalog: OpenCatalog) -> Catalog:
+    """One gate's catalog, with the bucket `box`."""
+    catalog = await open_catalog(limits=PATIENT)
+    await catalog.create_bucket("box", "root", "us-east-1")
+    return catalog
+
+
+@pytest.fixture
+async def second(catalog: Catalog, open_catalog: OpenCatalog) -> Catalog:
+    """Another gate on the same database."""
+    return await open_catalog(limits=PATIENT)
 
 
 async def enabled(catalog: Catalog) -> BucketRow:

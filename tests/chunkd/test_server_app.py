@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from chunkd.metrics import Metrics
 from chunkd.server import Server
 from chunkd.shards import Shards
 from chunkd.superblock import initialise
+from tests.fix_page_cache import drop_from_memory
 
 KEY = wire.ClusterKey(b"c" * 16, b"s" * 32)
 ID = bytes(range(17))
@@ -124,14 +124,6 @@ def check_place(place: wire.Place, body: bytes) -> None:
     path = Path(place.path)
     assert (place.device, place.inode) == (path.stat().st_dev, path.stat().st_ino)
     assert path.read_bytes()[place.offset : place.offset + len(body)] == body
-
-
-def drop_from_memory(path: str) -> None:
-    """Out of the page cache."""
-    fd = os.open(path, os.O_RDONLY)
-    os.fsync(fd)
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    os.close(fd)
 
 
 def content(size: int) -> bytes:

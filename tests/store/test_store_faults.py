@@ -291,7 +291,7 @@ async def test_late_heartbeats_of_all_do_not_stop_writes(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("length", [5, 600, 1700])
 async def test_one_of_six_down_is_waited_for(tmp_path: Path, length: int) -> None:
-    async with small_fleet(tmp_path) as fleet:
+    async with small_fleet(tmp_path, write_wait_seconds=30.0) as fleet:
         data = os.urandom(length)
         await fleet.write(data)
         await fleet.nodes[2].stop()

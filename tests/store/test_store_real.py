@@ -21,6 +21,7 @@ from s3gate.store.limits import StoreLimits
 from s3gate.store.node import Node
 from s3gate.store.store import Store
 from s3gate.store.writer import Written
+from tests.fix_page_cache import drop_from_memory
 from tests.store.fake_chunkd import KEY
 from tests.store.real_chunkd import Cluster, RealChunkd, real_nodes
 from tests.store.small_fleet import Body
@@ -88,14 +89,6 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(Node, "settle", noting)
     return statuses
-
-
-def drop_from_memory(path: Path) -> None:
-    """Out of the page cache."""
-    fd = os.open(path, os.O_RDONLY)
-    os.fsync(fd)
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    os.close(fd)
 
 
 def flip(path: Path, piece: bytes) -> None:
