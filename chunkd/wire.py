@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, TypeVar
@@ -74,10 +75,14 @@ DELETE_PATH = "/shards/delete"
 JOIN_PATH = "/internal/join"
 HEARTBEAT_PATH = "/internal/heartbeat"
 
-REQUEST_PURPOSE = "chunkd-request-v1"
-INTERNAL_PURPOSE = "internal-v1"
+REQUEST_PURPOSE = "chunkd-request-v2"
+INTERNAL_PURPOSE = "internal-v2"
 SCHEME = "Chunkd"
+MAC_BYTES = 32
+"""Of keyed BLAKE2b. HMAC by OpenSSL takes twice as long, and four times where the caches have gone cold in between."""
+_SIGNATURE = re.compile(rf"{SCHEME} ([0-9a-f]{{8}}):([1-9][0-9]{{0,11}}):([0-9a-f]{{{2 * MAC_BYTES}}})\Z")
 NO_CRC = "-"
+_CRC = re.compile(r"[0-9a-f]{8}\Z")
 
 
 class WireError(ValueError):
@@ -147,7 +152,7 @@ def sign(
 ) -> str:
     """The value of the Authorization header; `target` is path and query as sent, `node_id` in hex."""
     message = f"{method}\n{target}\n{node_id}\n{incarnation}\n{expiry}\n{length}\n{crc}"
-    mac = hmac.digest(key.key, message.encode("ascii"), "sha256").hex()
+    mac = hashlib.blake2b(message.encode("ascii"), key=key.key, digest_size=MAC_BYTES).hexdigest()
     return f"{SCHEME} {key.version}:{expiry}:{mac}"
 
 
@@ -165,16 +170,11 @@ def verify(
     """None when the signature is good, else the reason why it is not."""
     if authorization is None:
         return "no signature"
-    scheme, _, rest = authorization.partition(" ")
-    words = rest.split(":")
-    if scheme != SCHEME or len(words) != 3:
+    found = _SIGNATURE.match(authorization)
+    if found is None:
         return "malformed signature"
-    version, expiry_text, mac = words
-    if not (expiry_text.isascii() and expiry_text.isdigit() and len(expiry_text) <= 12 and mac.isascii()):
-        return "malformed signature"
+    version, expiry_text, mac = found.groups()
     expiry = int(expiry_text)
-    if expiry_text[0] == "0":
-        return "malformed signature"
     if expiry < now:
         return "expired signature: either it is old, or the clocks differ"
     if expiry > now + MAX_SIGNATURE_SECONDS:
@@ -182,7 +182,7 @@ def verify(
     message = f"{method}\n{target}\n{node_id}\n{incarnation}\n{expiry_text}\n{length}\n{crc}"
     for key in keys:
         if key.version == version:
-            wanted = hmac.digest(key.key, message.encode("utf-8"), "sha256").hex()
+            wanted = hashlib.blake2b(message.encode("utf-8"), key=key.key, digest_size=MAC_BYTES).hexdigest()
             return None if hmac.compare_digest(wanted, mac) else "wrong signature or incarnation"
     return "unknown key version"
 
@@ -207,7 +207,9 @@ def crc_text(crc: int) -> str:
 
 def parse_crc(text: str) -> int:
     """The reverse of `crc_text`; strict."""
-    return int.from_bytes(_unhex(text, 4, "a crc32c"), "big")
+    if _CRC.match(text) is None:
+        raise WireError("a crc32c is 8 lower-case hex digits")
+    return int(text, 16)
 
 
 def list_target(prefix: bytes, after: bytes, limit: int, state: str = SHARD_LIVE) -> str:

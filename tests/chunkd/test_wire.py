@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from chunkd import wire
@@ -46,6 +48,14 @@ def test_a_signature_is_good_for_what_was_signed() -> None:
 )
 def test_each_field_is_covered(change: dict[str, object]) -> None:
     assert verified(signed(), **change) == "wrong signature or incarnation"
+
+
+def test_a_signature_is_a_keyed_blake2b_of_its_lines() -> None:
+    """Whoever speaks to a node without this code makes it so."""
+    key = KEY.derive(wire.REQUEST_PURPOSE)[0]
+    lines = f"PUT\n{SIGNED['target']}\n{SIGNED['node_id']}\n7\n1000\n10\n00000001".encode()
+    mac = hashlib.blake2b(lines, key=key.key, digest_size=32).hexdigest()
+    assert signed() == f"Chunkd {key.version}:1000:{mac}"
 
 
 def test_time_limits_a_signature() -> None:
