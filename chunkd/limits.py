@@ -64,5 +64,5 @@ class Limits:
     """One verification of everything takes this long."""
     scrub_bytes: int = 1 * MIB
     """Verified in one unit of background work."""
-    tick_seconds: float = 0.25
+    tick_seconds: float = 1.0
     """The background task looks around this often when nothing wakes it."""
