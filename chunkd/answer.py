@@ -50,20 +50,21 @@ class Answer:
 class Work:
     """Answered by a coroutine over the whole body; `weight` is what request and answer hold in memory.
 
-    `at_once` is asked first, if there is one: an answer that needs no waiting needs no task.
+    `start` is asked first, if there is one. True: it has called what it was given with the answer, or will, and no
+    task is needed. False: something is to be waited for before it can begin.
     """
 
-    __slots__ = ("at_once", "run", "weight")
+    __slots__ = ("run", "start", "weight")
 
     def __init__(
         self,
         run: Callable[[Body], Awaitable[Answer]],
         weight: int,
-        at_once: Callable[[], Answer | None] | None = None,
+        start: Callable[[Body, Callable[[Answer], None]], bool] | None = None,
     ) -> None:
         self.run = run
         self.weight = weight
-        self.at_once = at_once
+        self.start = start
 
 
 class Refused(Exception):

@@ -14,7 +14,16 @@ from awscrt.checksums import crc32c
 
 from chunkd import bundle, wire
 from chunkd.answer import Answer, Body, Refused, Sink, Work
-from chunkd.errors import BadChecksum, ShardConflict, ShardCorrupt, ShardMissing, StoreFull, StoreReadOnly
+from chunkd.bundle import Packed
+from chunkd.errors import (
+    BadChecksum,
+    ShardConflict,
+    ShardCorrupt,
+    ShardMissing,
+    StoreError,
+    StoreFull,
+    StoreReadOnly,
+)
 from chunkd.head import Head
 from chunkd.metrics import Metrics
 from chunkd.shards import LargeWrite, PutResult, ShardInfo, Shards
@@ -36,6 +45,7 @@ class App:
         self._shards = shards
         self._keys = keys
         self._metrics = metrics
+        self.answered = metrics.count
         self._now = now
         self._node_id = shards.superblock.node_id.hex()
         self._cluster_id = shards.superblock.cluster_id.hex()
@@ -46,10 +56,6 @@ class App:
         """From now on serve, and expect this incarnation in signatures."""
         self.incarnation = incarnation
         self.joined = True
-
-    def answered(self, method: str, status: int, received: int, sent: int) -> None:
-        """Count an answer."""
-        self._metrics.count(method, status, received, sent)
 
     def begin(self, head: Head) -> Answer | Work | Sink:
         """Decide at the head."""
@@ -129,11 +135,13 @@ class App:
                 return Answer(303, f"{wire.PLACE_HEADER}: {text}\r\n".encode("ascii"))
         ranged = wanted is not None
 
-        def at_once() -> Answer | None:
+        def read_now(body: Body, answer: Callable[[Answer], None]) -> bool:
             found = self._shards.read_now(shard_id, entry, start, stop)
-            return None if found is None else _found(found, start, stop, ranged)
+            if found is not None:
+                answer(_found(found, start, stop, ranged))
+            return found is not None
 
-        reading = at_once if may_be_cached else None
+        reading = read_now if may_be_cached else None
         return Work(lambda body: self._read(shard_id, start, stop, ranged), stop - start, reading)
 
     async def _read(self, shard_id: bytes, start: int, stop: int, ranged: bool) -> Answer:
@@ -191,15 +199,21 @@ class App:
         if crc is None or length > SMALL_SHARD_BYTES:
             # Without a checksum the sender streams what it does not have yet, perhaps slowly.
             return self._begin_large(shard_id, length, crc)
-        known = crc
-        return Work(lambda body: self._put_small(shard_id, body, known), length)
+        return self._put_small(shard_id, length, crc)
 
-    async def _put_small(self, shard_id: bytes, body: Body, crc: int) -> Answer:
-        try:
-            result = await self._shards.put(shard_id, body, crc)
-        except _REFUSALS as error:
-            return _refusal(error)
-        return Answer(_status(result), b"x-chunkd-crc32c: %08x\r\n" % crc)
+    def _put_small(self, shard_id: bytes, length: int, crc: int) -> Work:
+        shards = self._shards
+
+        def start(body: Body, answer: Callable[[Answer], None]) -> bool:
+            return shards.store((Packed(shard_id, body, crc),), lambda results: answer(_stored(results[0], crc)))
+
+        async def run(body: Body) -> Answer:
+            try:
+                return _stored(await shards.put(shard_id, body, crc), crc)
+            except _REFUSALS as error:
+                return _refusal(error)
+
+        return Work(run, length, start)
 
     def _put_many(self, head: Head) -> Answer | Work:
         length, crc = head.length or 0, head.headers.get(wire.CRC_HEADER)
@@ -207,23 +221,23 @@ class App:
             return Answer.text(413, f"a bundle has at most {bundle.MAX_BYTES} bytes of shards")
         if crc is None:
             return Answer.text(400, f"{wire.CRC_HEADER} of the table is required")
-        announced = crc
-        return Work(lambda body: self._put_bundle(body, announced), length)
+        return self._put_bundle(length, crc)
 
-    async def _put_bundle(self, body: Body, announced: str) -> Answer:
-        try:
-            table, data = bundle.split_table(body)
-            if wire.crc_text(crc32c(table)) != announced:
-                raise wire.WireError("the table does not have the checksum that was announced")
-            shards = bundle.decode_table(table, data)
-        except wire.WireError as error:
-            return Answer.text(400, str(error))
-        try:
-            results = await self._shards.put_bundle(shards)
-        except _REFUSALS as error:
-            return _refusal(error)
-        said = [(_status(result), one.crc) for one, result in zip(shards, results, strict=True)]
-        return Answer(200, b"", bundle.encode_answer(said))
+    def _put_bundle(self, length: int, announced: str) -> Work:
+        shards = self._shards
+
+        def start(body: Body, answer: Callable[[Answer], None]) -> bool:
+            bundled = _unpack(body, announced)
+            return shards.store(bundled, lambda results: answer(_all_stored(bundled, results)))
+
+        async def run(body: Body) -> Answer:
+            bundled = _unpack(body, announced)
+            try:
+                return _all_stored(bundled, await shards.put_bundle(bundled))
+            except _REFUSALS as error:
+                return _refusal(error)
+
+        return Work(run, length, start)
 
     def _begin_large(self, shard_id: bytes, length: int, crc: int | None) -> Answer | Sink:
         known = self._shards.find(shard_id)
@@ -330,6 +344,27 @@ def _found(found: tuple[memoryview, int, ShardInfo], start: int, stop: int, rang
     if not ranged:
         return Answer(200, fields, data)
     return Answer(206, fields + b"content-range: bytes %d-%d/%d\r\n" % (start, stop - 1, info.length), data)
+
+
+def _unpack(body: Body, announced: str) -> list[Packed]:
+    try:
+        table, data = bundle.split_table(body)
+        if wire.crc_text(crc32c(table)) != announced:
+            raise wire.WireError("the table does not have the checksum that was announced")
+        return bundle.decode_table(table, data)
+    except wire.WireError as error:
+        raise Refused(Answer.text(400, str(error))) from error
+
+
+def _stored(result: PutResult | StoreError, crc: int) -> Answer:
+    if isinstance(result, StoreError):
+        return _refusal(result)
+    return Answer(201 if result is PutResult.CREATED else 200, b"x-chunkd-crc32c: %08x\r\n" % crc)
+
+
+def _all_stored(shards: list[Packed], results: list[PutResult | StoreError]) -> Answer:
+    said = [(_status(result), one.crc) for one, result in zip(shards, results, strict=True)]
+    return Answer(200, b"", bundle.encode_answer(said))
 
 
 def _status(result: PutResult | Exception) -> int:

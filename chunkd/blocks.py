@@ -13,13 +13,14 @@ from awscrt import checksums
 from chunkd.disk import Buffer
 from chunkd.wire import BLOCK_BYTES
 
+CRC_BYTES = 4
 crc32c: Callable[..., int] = checksums.crc32c
 """crc32c(data, previous=0): 57 GB/s where the processor has the instruction."""
 
 
 def table_bytes(length: int) -> int:
     """How long the table of a body is."""
-    return 4 * ((length + BLOCK_BYTES - 1) // BLOCK_BYTES)
+    return CRC_BYTES * ((length + BLOCK_BYTES - 1) // BLOCK_BYTES)
 
 
 def make_table(body: Buffer, crc: int) -> bytes:

@@ -2,7 +2,7 @@
 
 MAX_CONNECTIONS = 1024
 BODY_BUDGET_BYTES = 32 * 1024 * 1024
-"""What small bodies and answers may hold together."""
+"""What bodies and answers longer than RECEIVE_BYTES may hold together."""
 RECEIVE_BYTES = 16 * 1024
 """Takes a head and, with luck, all of a small request in one read."""
 STREAM_CHUNK_BYTES = 512 * 1024

@@ -27,15 +27,19 @@ USUAL_BATCHES = 8
 """Over about so many batches the usual time is taken."""
 
 
+Done = Callable[[StoreError | None], None]
+"""Told what became of an order: an error, or nothing when it is durable."""
+
+
 class Order:
     """Records that are acknowledged together."""
 
-    __slots__ = ("drafts", "future", "size")
+    __slots__ = ("done", "drafts", "size")
 
-    def __init__(self, drafts: Sequence[Draft], size: int, future: asyncio.Future[None]) -> None:
+    def __init__(self, drafts: Sequence[Draft], size: int, done: Done) -> None:
         self.drafts = drafts
         self.size = size
-        self.future = future
+        self.done = done
 
 
 @dataclass(slots=True)
@@ -83,30 +87,29 @@ class Committer:
         self.queued_bytes = 0
         self.queued = 0
 
+    def has_room(self, size: int) -> bool:
+        """Whether the queue takes this much (law 9)."""
+        return not self.queued_bytes or self.queued_bytes + size <= self._queue_bytes
+
     async def room(self, size: int) -> None:
-        """Wait until the queue has room for this much (law 9)."""
-        while self.queued_bytes and self.queued_bytes + size > self._queue_bytes:
+        """Wait until the queue has room for this much."""
+        while not self.has_room(size):
             waiter = asyncio.get_running_loop().create_future()
             self._room.append((size, waiter))
             await waiter
 
-    def submit(self, drafts: Sequence[Draft], size: int) -> asyncio.Future[None]:
-        """Queue records; the future is done when they are durable and applied."""
+    def submit(self, drafts: Sequence[Draft], size: int, done: Done) -> None:
+        """Queue records; `done` is called in the loop when they are durable and applied, or refused."""
         loop = self._loop
         if loop is None:
             loop = self._begin()
-        future: asyncio.Future[None] = loop.create_future()
-        if self._stopped is not None:
-            future.set_exception(StoreReadOnly(self._stopped))
-            return future
-        self._orders.append(Order(drafts, size, future))
+        self._orders.append(Order(drafts, size, done))
         self.queued_bytes += size
         self.queued += 1
         if not self.busy:
             # Later in this turn: else the first of those that came together would be synced alone, before the others.
             self.busy = True
             loop.call_soon(self._go_on)
-        return future
 
     def _begin(self) -> asyncio.AbstractEventLoop:
         self._loop = asyncio.get_running_loop()
@@ -114,23 +117,45 @@ class Committer:
         self._thread.start()
         return self._loop
 
-    def _send(self) -> None:
-        """Write the gathered orders, as many as a batch takes, or have the thread do it."""
-        orders: list[Order] = []
-        drafts: list[Draft] = []
-        size = 0
+    def _go_on(self) -> None:
+        """Batch after batch, until there are no orders, or until the thread has one to write."""
+        while True:
+            if self._stopped is not None:
+                self._refuse_rest(self._stopped)
+            if not self._orders:
+                break
+            batch = self._gather()
+            if self._is_for_the_thread(batch.size):
+                self._to_thread.put(batch)
+                self._let_in()
+                return
+            self._finish(batch, self._write(batch))
+        self.busy = False
+        self._let_in()
+        if self._idle is not None:
+            self._idle.set_result(None)
+            self._idle = None
+
+    def _gather(self) -> Batch:
+        """The orders that wait, as many as a batch takes."""
         waiting = self._orders
-        while waiting and (not orders or size + waiting[0].size <= self._batch_bytes):
-            order = waiting.popleft()
-            orders.append(order)
-            drafts.extend(order.drafts)
-            size += order.size
+        order = waiting.popleft()
         self._batch += 1
-        batch = Batch(self._batch, orders, drafts, size)
-        if waiting or size > INLINE_BYTES or self._usual_seconds > INLINE_SECONDS or not self._writer.has_zeros(size):
-            self._to_thread.put(batch)
-        else:
-            self._done(batch, self._write(batch))
+        batch = Batch(self._batch, [order], [*order.drafts], order.size)
+        while waiting and batch.size + waiting[0].size <= self._batch_bytes:
+            order = waiting.popleft()
+            batch.orders.append(order)
+            batch.drafts.extend(order.drafts)
+            batch.size += order.size
+        return batch
+
+    def _is_for_the_thread(self, size: int) -> bool:
+        return (
+            size > INLINE_BYTES
+            or self._usual_seconds > INLINE_SECONDS
+            or bool(self._orders)
+            or not self._writer.has_zeros(size)
+        )
 
     def _run(self) -> None:
         """The thread."""
@@ -152,10 +177,19 @@ class Committer:
         return error
 
     def _done(self, batch: Batch, error: BaseException | None) -> None:
+        """The thread has written a batch."""
+        self._finish(batch, error)
+        self._go_on()
+
+    def _finish(self, batch: Batch, error: BaseException | None) -> None:
         answer: StoreError | None = None
         self._usual_seconds += (batch.seconds - self._usual_seconds) / USUAL_BATCHES
         if error is None:
-            error = self._apply(batch)
+            try:
+                self._applied(batch)
+            except Exception as failure:
+                # What is durable and not applied is acknowledged to nobody: the next start finds it in the log.
+                error = failure
         elif is_full(error):
             answer = StoreFull("no space left on the device")
         if error is not None:
@@ -164,33 +198,12 @@ class Committer:
                 self._stopped = str(answer)
             self._failed(batch, error)
         self._settle(batch.orders, answer)
-        self._go_on()
-
-    def _apply(self, batch: Batch) -> Exception | None:
-        """What is durable and not applied is acknowledged to nobody: the next start finds it in the log."""
-        try:
-            self._applied(batch)
-        except Exception as error:
-            return error
-        return None
-
-    def _go_on(self) -> None:
-        """The next batch, if there is anything for it."""
-        if self._stopped is not None:
-            self._refuse_rest(self._stopped)
-        self.busy = bool(self._orders)
-        if self.busy:
-            self._send()
-        self._let_in()
-        if not self.busy and self._idle is not None:
-            self._idle.set_result(None)
-            self._idle = None
 
     def _refuse_rest(self, reason: str) -> None:
         orders = list(self._orders)
-        self._orders.clear()
-        answer = StoreReadOnly(reason)
         if orders:
+            self._orders.clear()
+            answer = StoreReadOnly(reason)
             drafts = [draft for order in orders for draft in order.drafts]
             self._failed(Batch(0, orders, drafts, 0), answer)
             self._settle(orders, answer)
@@ -207,17 +220,15 @@ class Committer:
                     # (With nothing queued all are let in: no batch that ends would wake who is left.)
                     break
 
-    def _settle(self, orders: Sequence[Order] | deque[Order], answer: StoreError | None) -> None:
+    def _settle(self, orders: Sequence[Order], answer: StoreError | None) -> None:
         for order in orders:
             self.queued_bytes -= order.size
             self.queued -= 1
-            future = order.future
-            if future.done():
-                continue
-            if answer is None:
-                future.set_result(None)
-            else:
-                future.set_exception(answer)
+            try:
+                order.done(answer)
+            except Exception as error:
+                # It is one order's own: the others of its batch are to be told, too.
+                asyncio.get_running_loop().call_exception_handler({"message": "an order's end", "exception": error})
 
     def stop(self, reason: str) -> None:
         """Take no more orders (law 8)."""

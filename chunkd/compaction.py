@@ -151,7 +151,7 @@ class Compactor:
             entry = core.index.find(record.shard_id)
             if draft.kind == MOVED and entry is not None:
                 try:
-                    draft.body = await core.reader.read(record.shard_id, entry, 0, record.length)
+                    body = await core.reader.read(record.shard_id, entry, 0, record.length)
                 except Mismatch as mismatch:
                     core.damaged(
                         Damage(
@@ -164,6 +164,7 @@ class Compactor:
                         )
                     )
                     return None
+                draft = Draft(MOVED, record.shard_id, record.time, body, record.crc, victim)
             drafts.append(draft)
         if drafts:
             await core.append(drafts)

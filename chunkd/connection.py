@@ -61,15 +61,14 @@ class Connection(asyncio.BufferedProtocol):
         self._filled = 0  # bytes in the receiver
         self._rest = 0  # where in it the head, and what was used of the body, ends
         self._target = self._view  # where a body goes
-        self._got = 0
-        self._received = 0
-        self._weight = 0
+        self._got = self._received = self._weight = 0
         self._last = False
         self._stalled = False
         self._head: Head | None = None
         self._work: Work | None = None
         self._whole: bytearray | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._coming = False  # an answer
         self._task: asyncio.Task[None] | None = None
         self.deadline = NEVER
 
@@ -127,7 +126,7 @@ class Connection(asyncio.BufferedProtocol):
         self._target = self._view
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-        if self._task is None:
+        if not self._coming:
             self._give_back()
             if self._work is not None:
                 self._server.budget.withdraw(self._work.weight, self._granted)
@@ -140,7 +139,7 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """All of it has gone."""
         self._stalled = False
-        if self._state == _BUSY and self._task is None:
+        if self._state == _BUSY and not self._coming:
             self._done()
 
     # --- deadlines and the end ------------------------------------------------------------------------
@@ -202,18 +201,20 @@ class Connection(asyncio.BufferedProtocol):
         else:
             # Nothing may arrive before the stream has said where it wants it; it resumes reading itself.
             self._transport.pause_reading()
+            self._coming = True
             self._task = self._server.loop.create_task(self._stream(cast(Sink, step), head.length or 0))
 
     # --- a request whose body, if any, is taken whole --------------------------------------------------
 
     def _begin_work(self, work: Work) -> None:
         self._work = work
-        if self._server.budget.take(work.weight, self._granted):
+        if work.weight > RECEIVE_BYTES:  # less is bounded by the number of connections
+            if not self._server.budget.take(work.weight, self._granted):
+                self.deadline = self._server.loop.time() + BUDGET_SECONDS
+                self._transport.pause_reading()
+                return
             self._weight = work.weight
-            self._take_body()
-        else:
-            self.deadline = self._server.loop.time() + BUDGET_SECONDS
-            self._transport.pause_reading()
+        self._take_body()
 
     def _granted(self) -> None:
         assert self._work is not None
@@ -236,22 +237,21 @@ class Connection(asyncio.BufferedProtocol):
         assert self._work is not None
         self._state = _BUSY
         self.deadline = NEVER
+        self._coming = True
         work = self._work
         try:
-            answer = None if work.at_once is None else work.at_once()
+            started = work.start is not None and work.start(body, self._send)
         except Exception as error:
-            answer = self._fault(error)
-        if answer is None:
+            self._send(self._fault(error))
+            return
+        if not started:
             self._task = self._server.loop.create_task(self._run(work.run(body)))
-        else:
-            self._send(answer)
 
     async def _run(self, coming: Awaitable[Answer]) -> None:
         try:
             answer = await coming
         except Exception as error:
             answer = self._fault(error)
-        self._task = None
         self._send(answer)
 
     # --- a request whose body is streamed ---------------------------------------------------------------
@@ -278,7 +278,6 @@ class Connection(asyncio.BufferedProtocol):
             self._stop_receiving()
         finally:
             server.streams -= 1
-        self._task = None
         self._send(answer)
 
     def _stop_receiving(self) -> None:
@@ -360,6 +359,7 @@ class Connection(asyncio.BufferedProtocol):
         self._send(Answer.text(status, reason))
 
     def _send(self, answer: Answer) -> None:
+        self._coming = False
         if self._state == _GONE:
             self._give_back()
             return
@@ -377,7 +377,7 @@ class Connection(asyncio.BufferedProtocol):
     def _done(self) -> None:
         """The answer is with the kernel: the next request, or the end."""
         self._give_back()
-        self._work = None
+        self._work = self._task = None
         self._filled = self._rest = 0
         if not self._last:
             self._state = _HEAD

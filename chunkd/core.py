@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -23,7 +24,7 @@ from chunkd.index import Index
 from chunkd.limits import MIB, Limits
 from chunkd.packs import Draft, PackWriter, is_full
 from chunkd.reads import Reader
-from chunkd.records import MOVED, PUT, TRASH, record_bytes
+from chunkd.records import MOVED, PUT, TRASH
 from chunkd.superblock import FILES, PACKS, Superblock, mark_read_only
 
 log = logging.getLogger("chunkd")
@@ -136,17 +137,23 @@ class Core:
 
     # --- the log ---
 
+    def admits(self, size: int) -> bool:
+        """Whether queue and memory take one more write (law 9)."""
+        return self.committer.has_room(size) and self.index.unsaved <= _UNSAVED_FACTOR * self.limits.checkpoint_entries
+
     async def admit(self, size: int) -> None:
-        """Wait until queue and memory take one more write (law 9)."""
+        """Wait until they do."""
         await self.committer.room(size)
-        if self.index.unsaved > _UNSAVED_FACTOR * self.limits.checkpoint_entries:
+        if not self.admits(size):
             await self.checkpoint()
 
     async def append(self, drafts: Sequence[Draft]) -> None:
         """Write records; they are durable and in the index when this returns."""
-        size = sum(record_bytes(len(draft.body)) for draft in drafts)
+        size = sum([draft.size for draft in drafts])
         await self.committer.room(size)
-        await self.committer.submit(drafts, size)
+        written = asyncio.get_running_loop().create_future()
+        self.committer.submit(drafts, size, partial(_tell, written))
+        await written
 
     def _applied(self, batch: Batch) -> None:
         """A batch is durable: it becomes visible before anybody is told."""
@@ -163,10 +170,10 @@ class Core:
                 index.mark(draft.shard_id, draft.time)
             else:
                 index.forget(draft.shard_id)
-        index.advance(pack, batch.offsets[-1] + record_bytes(len(batch.drafts[-1].body)), batch.number)
+        index.advance(pack, batch.offsets[-1] + batch.drafts[-1].size, batch.number)
         self._logged_bytes += batch.size
         self.sync_seconds += _SMOOTHING * (batch.seconds - self.sync_seconds)
-        if self.checkpoint_due or self.writer.needs_fill(self.limits.fill_bytes):
+        if self._much_has_changed or self.writer.needs_fill(self.limits.fill_bytes):
             self.wake.set()
 
     def _failed(self, batch: Batch, error: BaseException) -> None:
@@ -231,12 +238,16 @@ class Core:
     # --- checkpoints ---
 
     @property
-    def checkpoint_due(self) -> bool:
-        """Whether enough has changed for the index to be written."""
+    def _much_has_changed(self) -> bool:
         limits = self.limits
-        return (
-            len(self.index.recent) >= limits.checkpoint_entries or self._logged_bytes >= limits.checkpoint_bytes
-        ) or (self.index.dirty and self.now() - self._saved_at >= limits.checkpoint_seconds)
+        return len(self.index.recent) >= limits.checkpoint_entries or self._logged_bytes >= limits.checkpoint_bytes
+
+    @property
+    def checkpoint_due(self) -> bool:
+        """Whether enough has changed, or long enough ago, for the index to be written."""
+        return self._much_has_changed or (
+            self.index.dirty and self.now() - self._saved_at >= self.limits.checkpoint_seconds
+        )
 
     async def checkpoint(self, *, force: bool = False) -> None:
         """Bring the index on disk up to date. Runs to its end even if the caller is cancelled."""
@@ -271,6 +282,14 @@ class Core:
         self.writer.close()
         with contextlib.suppress(Exception):
             self.index.database.close()
+
+
+def _tell(written: asyncio.Future[None], error: StoreError | None) -> None:
+    if not written.done():
+        if error is None:
+            written.set_result(None)
+        else:
+            written.set_exception(error)
 
 
 def milliseconds(seconds: float) -> int:

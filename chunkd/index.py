@@ -52,13 +52,20 @@ class Index:
 
     def lookup(self, shard_id: bytes) -> Entry | None:
         """The entry as it stands, marks without a place included."""
+        session = shard_id[:SESSION_BYTES]
+        highest = self._highest.get(session)
+        if highest is not None and shard_id > highest:
+            # Above all that were ever here of its writer, as nearly every new one is.
+            return None
         entry = self.recent.get(shard_id, _UNKNOWN)
         if entry is _UNKNOWN:
             entry = self._frozen.get(shard_id, _UNKNOWN)
             if entry is _UNKNOWN:
                 entry = self._fetched.get(shard_id, _UNKNOWN)
                 if entry is _UNKNOWN:
-                    return None if self._is_beyond(shard_id) else self.database.find(shard_id)
+                    if highest is None and shard_id > self._find_highest(session):
+                        return None
+                    return self.database.find(shard_id)
         return entry  # type: ignore[return-value]
 
     def fetch(self, ids: Iterable[bytes]) -> None:
@@ -73,19 +80,14 @@ class Index:
             self._fetched.clear()
         self._fetched.update(said)
 
-    def _is_beyond(self, shard_id: bytes) -> bool:
-        """Whether an id is above all that were ever here of its writer, which nearly every new one is: the database
-        need not be asked whether it is known."""
-        session = shard_id[:SESSION_BYTES]
-        highest = self._highest.get(session)
-        if highest is None:
-            mine = [known for known in (*self._frozen, *self.recent) if known.startswith(session)]
-            highest = max(mine, default=b"")
-            highest = max(highest, self.database.highest(session))
-            if len(self._highest) >= MOST_SESSIONS:
-                self._highest.clear()
-            self._highest[session] = highest
-        return shard_id > highest
+    def _find_highest(self, session: bytes) -> bytes:
+        """The highest id that was ever here of a writer; from now on it is remembered."""
+        mine = [known for known in (*self._frozen, *self.recent) if known.startswith(session)]
+        highest = max(max(mine, default=b""), self.database.highest(session))
+        if len(self._highest) >= MOST_SESSIONS:
+            self._highest.clear()
+        self._highest[session] = highest
+        return highest
 
     def _note(self, shard_id: bytes) -> None:
         session = shard_id[:SESSION_BYTES]
@@ -154,7 +156,7 @@ class Index:
             self.at.file_bytes += length
             self.generations[place] = self.generations.get(place, 0) + 1
         else:
-            self.pack(pack).live += record_bytes(length)
+            (self.packs.get(pack) or self.pack(pack)).live += record_bytes(length)
 
     def _unplace(self, entry: Entry) -> None:
         if entry.pack == FILE:
@@ -204,7 +206,7 @@ class Index:
         """The log is durable and applied up to here."""
         at = self.at
         at.pack, at.tail, at.batch = pack, tail, batch
-        self.pack(pack).bytes = tail
+        (self.packs.get(pack) or self.pack(pack)).bytes = tail
 
     def report(self, damage: Damage) -> bool:
         """Remember a damaged place; False if it was known."""

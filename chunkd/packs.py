@@ -17,7 +17,7 @@ from pathlib import Path
 from chunkd.blocks import make_table
 from chunkd.disk import Buffer, Disk
 from chunkd.errors import SyncFailed
-from chunkd.records import Record, encode_head, pack_salt, record_bytes
+from chunkd.records import encode_head, pack_salt, record_bytes
 
 ZERO_STEP = bytes(256 * 1024)
 _PADDING = [bytes(size) for size in range(64)]
@@ -38,9 +38,9 @@ def pack_numbers(packs: Path, disk: Disk) -> list[int]:
 
 
 class Draft:
-    """A record before it has a place."""
+    """A record before it has a place; `size` is what it will take of a pack."""
 
-    __slots__ = ("body", "crc", "kind", "reference", "shard_id", "time")
+    __slots__ = ("body", "crc", "kind", "reference", "shard_id", "size", "time")
 
     def __init__(
         self, kind: int, shard_id: bytes, time: int, body: Buffer = b"", crc: int = 0, reference: int = 0
@@ -51,6 +51,7 @@ class Draft:
         self.body = body
         self.crc = crc
         self.reference = reference
+        self.size = record_bytes(len(body))
 
 
 @dataclass(slots=True)
@@ -81,7 +82,7 @@ class PackWriter:
 
     def append(self, batch: int, drafts: Sequence[Draft]) -> tuple[int, list[int]]:
         """Write one batch and sync it. Returns its pack and the offset of each record."""
-        total = sum(record_bytes(len(draft.body)) for draft in drafts)
+        total = sum([draft.size for draft in drafts])
         pack = self._pack or self._open_first()
         if pack.tail and pack.tail + total > self._pack_bytes:
             pack = self._go_on(pack)
@@ -191,7 +192,8 @@ def _encode(batch: int, drafts: Sequence[Draft], start: int, salt: int) -> tuple
         body = draft.body
         length = len(body)
         table = make_table(body, draft.crc)
-        record = Record(
+        head = encode_head(
+            salt,
             draft.kind,
             draft.shard_id,
             length,
@@ -203,14 +205,14 @@ def _encode(batch: int, drafts: Sequence[Draft], start: int, salt: int) -> tuple
             offset,
             table,
         )
-        buffers.append(encode_head(record, salt))
+        buffers.append(head)
         if length:
             buffers.append(body)
+            padding = draft.size - len(head) - length
+            if padding:
+                buffers.append(_PADDING[padding])
         offsets.append(offset)
-        offset += record_bytes(length)
-        padding = offset - offsets[-1] - 64 - len(table) - length
-        if padding:
-            buffers.append(_PADDING[padding])
+        offset += draft.size
     return buffers, offsets
 
 

@@ -15,8 +15,9 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from chunkd.blocks import crc32c, table_bytes
+from chunkd.blocks import CRC_BYTES, crc32c, table_bytes
 from chunkd.disk import Buffer
+from chunkd.wire import BLOCK_BYTES
 
 PUT, MOVED, TRASH, PURGE = 1, 2, 3, 4
 """A shard; a shard that compaction moved here (reference: from which pack); a shard goes to the trash; a shard
@@ -66,7 +67,8 @@ class Record(NamedTuple):
 
 def record_bytes(length: int) -> int:
     """How much of a pack a record with such a body takes."""
-    size = HEADER_BYTES + table_bytes(length) + length
+    # (The middle is `table_bytes`, without the call: every write asks for this several times.)
+    size = HEADER_BYTES + CRC_BYTES * ((length + BLOCK_BYTES - 1) // BLOCK_BYTES) + length
     return size + -size % ALIGNMENT
 
 
@@ -75,21 +77,23 @@ def pack_salt(store_salt: bytes, number: int) -> int:
     return crc32c(number.to_bytes(8, "big"), crc32c(store_salt))
 
 
-def encode_head(record: Record, salt: int) -> bytes:
-    """Header and table; the body and the padding follow."""
-    fields = _FIELDS.pack(
-        MAGIC,
-        record.kind,
-        record.shard_id,
-        record.length,
-        record.crc,
-        record.batch,
-        record.time,
-        record.reference,
-        record.batch_start // ALIGNMENT,
-        record.offset // ALIGNMENT,
-    )
-    return fields + _CRC.pack(crc32c(record.table, crc32c(fields, salt))) + record.table
+def encode_head(
+    salt: int,
+    kind: int,
+    shard_id: bytes,
+    length: int,
+    crc: int,
+    batch: int,
+    time: int,
+    reference: int,
+    batch_start: int,
+    offset: int,
+    table: bytes,
+) -> bytes:
+    """Header and table of the record with these fields; the body and the padding follow."""
+    start, position = batch_start // ALIGNMENT, offset // ALIGNMENT
+    fields = _FIELDS.pack(MAGIC, kind, shard_id, length, crc, batch, time, reference, start, position)
+    return fields + _CRC.pack(crc32c(table, crc32c(fields, salt))) + table
 
 
 def decode_head(buffer: Buffer, at: int, offset: int, salt: int) -> Record | None:

@@ -1,15 +1,16 @@
 """The engine: what a node can do with shards. Storage behind it, no HTTP before it.
 
-    put, put_bundle   small shards into a pack with group commit
-    begin             a large one into a file of its own
-    find, read, list  what is there, every byte verified (law 7)
-    trash             deletion, durable when it returns; readable until it is purged
+    store, put, put_bundle  small shards into a pack with group commit
+    begin                   a large one into a file of its own
+    find, read, list        what is there, every byte verified (law 7)
+    trash                   deletion, durable when it returns; readable until it is purged
 
 Used from one event loop. Acknowledged means durable (law 2); a shard is never changed (law 3).
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -37,7 +38,7 @@ from chunkd.large import LargeWrite, PutResult, same_shard
 from chunkd.limits import Limits
 from chunkd.packs import Draft
 from chunkd.reads import Gone, Mismatch
-from chunkd.records import PUT, TRASH, record_bytes
+from chunkd.records import PUT, TRASH
 from chunkd.recovery import recover
 from chunkd.superblock import (
     TMP,
@@ -73,6 +74,9 @@ __all__ = [
 _READ_TRIES = 4
 _TRASH_RECORDS = 256
 """Deleted in one go: others have their turn in between."""
+
+
+Stored = Callable[["list[PutResult | StoreError]"], None]
 
 
 class ShardInfo(NamedTuple):
@@ -155,52 +159,70 @@ class Shards:
 
     # --- writing ---
 
-    async def put(self, shard_id: bytes, body: Buffer, crc: int) -> PutResult:
-        """Store a small shard: durable when it returns."""
+    def store(self, shards: Sequence[Packed], stored: Stored) -> bool:
+        """Begin to store small shards, no two of one id, with one sync. `stored` hears, now or later, of each in turn
+        that it is durable or why it was refused. False, and nothing has begun, if they have to wait before."""
         core = self._core
-        self._check_small(shard_id, body, crc)
-        size = record_bytes(len(body))
-        await core.admit(size)
-        if shard_id in core.pending:
-            await core.settled(shard_id)
-        if self._is_known(shard_id, len(body), crc):
-            return PutResult.EXISTS
-        core.require_room(size)
-        core.pending[shard_id] = []
-        await core.committer.submit((Draft(PUT, shard_id, milliseconds(core.now()), body, crc),), size)
-        return PutResult.CREATED
-
-    async def put_bundle(self, shards: Sequence[Packed]) -> list[PutResult | StoreError]:
-        """Store small shards, no two of one id, with one sync: each is durable, or refused for itself, on return."""
-        core = self._core
-        await core.admit(sum([record_bytes(len(one.body)) for one in shards]))
-        # None is claimed before all can be: two bundles that wait for each other's would wait for ever.
-        while (busy := next((one.shard_id for one in shards if one.shard_id in core.pending), None)) is not None:
-            await core.settled(busy)
+        size = 0
+        for shard_id, body, _ in shards:
+            # None is claimed before all can be: two bundles that wait for each other's would wait for ever.
+            if shard_id in core.pending:
+                return False
+            size += len(body)
+        if not core.admits(size):
+            return False
         results: list[PutResult | StoreError] = []
         drafts: list[Draft] = []
-        size = 0
         time = milliseconds(core.now())
+        size = 0
         for shard_id, body, crc in shards:
             try:
                 self._check_small(shard_id, body, crc)
-                if self._is_known(shard_id, len(body), crc):
-                    results.append(PutResult.EXISTS)
+                known = core.index.find(shard_id)
+                if known is not None:
+                    results.append(same_shard(known, len(body), crc))
                     continue
-                core.require_room(record_bytes(len(body)))
+                draft = Draft(PUT, shard_id, time, body, crc)
+                core.require_room(draft.size)
             except StoreError as error:
                 results.append(error)
                 continue
-            size += record_bytes(len(body))
-            drafts.append(Draft(PUT, shard_id, time, body, crc))
+            size += draft.size
+            drafts.append(draft)
             results.append(PutResult.CREATED)
-        if drafts:
-            core.pending.update((draft.shard_id, []) for draft in drafts)
-            try:
-                await core.committer.submit(drafts, size)
-            except StoreError as error:
-                return [error if one is PutResult.CREATED else one for one in results]
-        return results
+        if not drafts:
+            stored(results)
+            return True
+
+        def written(error: StoreError | None) -> None:
+            stored(results if error is None else [error if one is PutResult.CREATED else one for one in results])
+
+        for draft in drafts:
+            core.pending[draft.shard_id] = []
+        core.committer.submit(drafts, size, written)
+        return True
+
+    async def put_bundle(self, shards: Sequence[Packed]) -> list[PutResult | StoreError]:
+        """`store`, after waiting as long as need be: what became of each."""
+        core = self._core
+        outcome: asyncio.Future[list[PutResult | StoreError]] = asyncio.get_running_loop().create_future()
+
+        def stored(results: list[PutResult | StoreError]) -> None:
+            if not outcome.done():
+                outcome.set_result(results)
+
+        while not self.store(shards, stored):
+            await core.admit(sum([len(one.body) for one in shards]))
+            while (busy := next((one.shard_id for one in shards if one.shard_id in core.pending), None)) is not None:
+                await core.settled(busy)
+        return await outcome
+
+    async def put(self, shard_id: bytes, body: Buffer, crc: int) -> PutResult:
+        """Store a small shard: durable when it returns."""
+        (result,) = await self.put_bundle((Packed(shard_id, body, crc),))
+        if isinstance(result, StoreError):
+            raise result
+        return result
 
     def _check_small(self, shard_id: bytes, body: Buffer, crc: int) -> None:
         length = len(body)
@@ -208,11 +230,6 @@ class Shards:
             raise ValueError(f"not a small shard: {length} bytes, an id of {len(shard_id)}")
         if crc32c(body) != crc:
             raise BadChecksum("the body does not match its checksum")
-
-    def _is_known(self, shard_id: bytes, length: int, crc: int) -> bool:
-        """Whether it is there already; ShardConflict if something else is."""
-        known = self._core.index.find(shard_id)
-        return known is not None and same_shard(known, length, crc) is PutResult.EXISTS
 
     def begin(self, shard_id: bytes, length: int) -> LargeWrite:
         """Begin a shard that gets a file of its own."""

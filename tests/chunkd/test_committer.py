@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from pathlib import Path
 
 import pytest
 
 from chunkd import committer
+from chunkd.blocks import crc32c
+from chunkd.bundle import Packed
 from chunkd.errors import StoreReadOnly
-from chunkd.shards import Shards
-from tests.chunkd.engine_store import TINY, FaultyDisk, opened, put, whole
+from chunkd.shards import PutResult, Shards
+from tests.chunkd.engine_store import TINY, FaultyDisk, opened, put, sid, whole
 
 ROOM = 32 * 1024
 QUICK, SLOW = 0.0002, 0.02
@@ -86,3 +89,33 @@ async def test_a_sync_that_fails_in_the_loop_ends_all_writing(store: Path, disk:
         disk.fail_sync = False
         with pytest.raises(StoreReadOnly):
             await put(shards, 1001, b"refused")
+
+
+async def test_who_fails_to_hear_it_keeps_nobody_from_hearing_it(store: Path) -> None:
+    told: list[object] = []
+
+    def deaf(results: object) -> None:
+        raise RuntimeError("deaf")
+
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+    async with opened(store) as shards:
+        for number, stored in enumerate((deaf, told.append)):
+            assert shards.store((Packed(sid(number), b"one", crc32c(b"one")),), stored)
+        await put(shards, 2, b"two")
+        assert told == [[PutResult.CREATED]]
+        assert [str(error) for error in reported] == ["deaf"]
+        assert await whole(shards, 0) == await whole(shards, 1) == b"one"
+        assert shards.usage().queue == 0
+
+
+async def test_what_has_to_wait_is_not_begun(store: Path) -> None:
+    told: list[object] = []
+    async with opened(store, queue_bytes=64) as shards:
+        one = Packed(sid(1), b"one", crc32c(b"one"))
+        assert shards.store((one,), told.append)
+        assert not shards.store((one,), told.append), "it is under way"
+        assert not shards.store((Packed(sid(2), b"two", crc32c(b"two")),), told.append), "the queue is full"
+        assert await put(shards, 1, b"one") is PutResult.EXISTS
+        assert told == [[PutResult.CREATED]]
+        assert shards.find(sid(2)) is None

@@ -38,13 +38,13 @@ heads = st.builds(
 
 @given(heads)
 def test_a_head_reads_as_it_was_written(record: Record) -> None:
-    data = b"x" * 64 + encode_head(record, SALT) + b"body"
+    data = b"x" * 64 + encode_head(SALT, *record) + b"body"
     assert decode_head(data, 64, record.offset, SALT) == record
 
 
 @given(heads, st.data())
 def test_any_flipped_bit_of_a_head_is_noticed(record: Record, data: st.DataObject) -> None:
-    head = bytearray(encode_head(record, SALT))
+    head = bytearray(encode_head(SALT, *record))
     bit = data.draw(st.integers(0, len(head) * 8 - 1))
     head[bit // 8] ^= 1 << bit % 8
     assert decode_head(head, 0, record.offset, SALT) is None
@@ -52,13 +52,13 @@ def test_any_flipped_bit_of_a_head_is_noticed(record: Record, data: st.DataObjec
 
 @given(heads, st.data())
 def test_any_cut_of_a_head_is_noticed(record: Record, data: st.DataObject) -> None:
-    head = encode_head(record, SALT)
+    head = encode_head(SALT, *record)
     assert decode_head(head[: data.draw(st.integers(0, len(head) - 1))], 0, record.offset, SALT) is None
 
 
 @given(heads)
 def test_a_record_is_valid_in_its_own_place_only(record: Record) -> None:
-    head = encode_head(record, SALT)
+    head = encode_head(SALT, *record)
     assert decode_head(head, 0, record.offset + 64, SALT) is None
     assert decode_head(head, 0, record.offset, pack_salt(b"s" * 16, 2)) is None
     assert decode_head(head, 0, record.offset, pack_salt(b"t" * 16, 1)) is None

@@ -75,9 +75,12 @@ async def test_a_bundle_is_refused_as_a_whole_when_the_index_has_no_room(
     async def full(size: int) -> None:
         raise StoreFull("no space for the index")
 
+    monkeypatch.setattr(node.shards._core, "admits", lambda size: False)
     monkeypatch.setattr(node.shards._core, "admit", full)
     got = await send(node, packed(b"a", b"b"))
     assert (got.status, got.headers["x-chunkd-state"]) == (507, "full")
+    alone = await node.put(b"\x01" * 17, b"a")
+    assert (alone.status, alone.headers["x-chunkd-state"]) == (507, "full")
 
 
 async def test_malformed_bundles_store_nothing(node: Node) -> None:

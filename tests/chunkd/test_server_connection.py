@@ -45,6 +45,7 @@ class Echo:
     def __init__(self) -> None:
         self.seen: list[str] = []
         self.counted: list[tuple[str, int]] = []
+        self.started: list[Callable[[Answer], None]] = []
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -55,6 +56,10 @@ class Echo:
             raise RuntimeError("begin")
         if head.path == "/small":
             return Work(self._echo, head.length or 0)
+        if head.path == "/started":
+            return Work(self._echo, head.length or 0, self._start)
+        if head.path == "/start-fault":
+            return Work(self._echo, head.length or 0, self._start_badly)
         if head.path == "/late-fault":
             return Work(self._fail, 0)
         if head.path == "/stream":
@@ -65,6 +70,13 @@ class Echo:
     async def _echo(self, body: Body) -> Answer:
         await self.gate.wait()
         return Answer(200, b"", body)
+
+    def _start(self, body: Body, answer: Callable[[Answer], None]) -> bool:
+        self.started.append(answer)
+        return True
+
+    def _start_badly(self, body: Body, answer: Callable[[Answer], None]) -> bool:
+        raise RuntimeError("start")
 
     async def _give(self, size: int) -> Answer:
         return Answer(200, b"", b"x" * size)
@@ -352,4 +364,38 @@ async def test_stop_lets_a_running_request_finish(rig: Rig) -> None:
     status, fields, body = await answer_of(reader)
     assert (status, fields["connection"], body) == (200, "close", b"hello")
     await stopping
+    writer.close()
+
+
+async def test_what_was_started_without_a_task_is_answered_when_it_is_done(rig: Rig) -> None:
+    reader, writer = await rig.client()
+    for status in (201, 200):
+        writer.write(b"PUT /started HTTP/1.1\r\ncontent-length: 4\r\n\r\nbody")
+        await eventually(lambda: rig.app.started)
+        rig.app.started.pop()(Answer(status))
+        assert (await answer_of(reader))[0] == status
+    writer.close()
+    assert b" 500 " in await rig.ask(b"PUT /start-fault HTTP/1.1\r\nconnection: close\r\ncontent-length: 1\r\n\r\nx")
+
+
+async def test_a_started_body_is_counted_until_it_is_done_though_its_client_has_gone(rig: Rig) -> None:
+    _, writer = await rig.client()
+    size = bounds.RECEIVE_BYTES + 1
+    writer.write(b"PUT /started HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % size + bytes(size))
+    await eventually(lambda: rig.app.started)
+    writer.close()
+    await eventually(lambda: not rig.server.connections)
+    assert rig.server.budget.used == size
+    rig.app.started.pop()(Answer(201))
+    assert rig.server.budget.used == 0
+
+
+async def test_what_a_receiver_holds_is_bounded_by_the_connections_alone(rig: Rig) -> None:
+    rig.app.gate.clear()
+    reader, writer = await rig.client()
+    writer.write(b"PUT /small HTTP/1.1\r\ncontent-length: 4\r\n\r\nbody")
+    await asyncio.sleep(0.05)
+    assert rig.server.budget.used == 0
+    rig.app.gate.set()
+    assert (await answer_of(reader))[2] == b"body"
     writer.close()
