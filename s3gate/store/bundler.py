@@ -12,12 +12,12 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from awscrt.checksums import crc32c
 
 from chunkd import bundle, wire
-from s3gate.store.connection import Buffer
+from s3gate.store.connection import Answer, Buffer, Connection
 from s3gate.store.limits import BUNDLES_UNDER_WAY
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ class _Waiting:
     def __init__(self, packed: bundle.Packed, future: asyncio.Future[None]) -> None:
         self.packed = packed
         self.future = future
+
+
+_Sent: TypeAlias = "tuple[Connection, asyncio.Future[Answer]]"
 
 
 class Bundler:
@@ -71,7 +74,9 @@ class Bundler:
             shards = self._next()
             if shards:
                 self._under_way += 1
-                task = self._loop.create_task(self._send(shards))
+                # One that is alone leaves in this turn of the loop, not in its task's first.
+                sent = self._begin_put(*shards[0].packed) if len(shards) == 1 else None
+                task = self._loop.create_task(self._send(shards, sent))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
@@ -90,10 +95,14 @@ class Bundler:
                 room -= size
         return shards
 
-    async def _send(self, shards: list[_Waiting]) -> None:
+    def _begin_put(self, shard_id: bytes, body: Buffer, crc: int) -> _Sent | None:
+        connection = self._node.take()
+        return None if connection is None else (connection, self._node.start_put(connection, shard_id, body, crc))
+
+    async def _send(self, shards: list[_Waiting], sent: _Sent | None) -> None:
         try:
             if len(shards) == 1:
-                await self._put(shards[0])
+                await self._put(shards[0], sent)
             else:
                 await self._put_all(shards)
         except Exception as error:
@@ -106,10 +115,13 @@ class Bundler:
             self._under_way -= 1
             self._start()
 
-    async def _put(self, waiting: _Waiting) -> None:
+    async def _put(self, waiting: _Waiting, sent: _Sent | None) -> None:
         shard_id, body, crc = waiting.packed
         node = self._node
-        node.check_put(await node.request("PUT", wire.shard_path(shard_id), body, crc), crc)
+        if sent is None:
+            node.check_put(await node.request("PUT", wire.shard_path(shard_id), body, crc), crc)
+        else:
+            await node.finish_put(*sent, shard_id, body, crc)
         if not waiting.future.done():
             waiting.future.set_result(None)
 
