@@ -17,7 +17,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from enum import Enum
-from typing import Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from s3gate.catalog.errors import Unavailable
 
@@ -42,7 +42,9 @@ class Poisoned(Exception):
         self.cause = cause
 
 
-class _Waiting(Generic[Item, Answer]):
+class Waiting(Generic[Item, Answer]):
+    """An item and who waits for its answer."""
+
     __slots__ = ("future", "item", "key", "losses")
 
     def __init__(self, item: Item, key: Hashable, future: asyncio.Future[Answer]) -> None:
@@ -83,14 +85,15 @@ class Batcher(Generic[Item, Answer]):
         self._key = key
         self._refused = refused
         self._loop = asyncio.get_running_loop()
-        self._ready: deque[_Waiting[Item, Answer]] = deque()
+        self._ready: deque[Waiting[Item, Answer]] = deque()
         # Keys that are ready or under way, with the requests that wait for their turn behind them.
-        self._busy: dict[Hashable, deque[_Waiting[Item, Answer]]] = {}
+        self._busy: dict[Hashable, deque[Waiting[Item, Answer]]] = {}
         self._count = 0
         self._starting = False
+        self._latest = 0
         self._begun_at = 0.0
         self._gathering: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Future[Any]] = set()
         self.batches = 0
         """How many were begun."""
         self.batched = 0
@@ -103,7 +106,7 @@ class Batcher(Generic[Item, Answer]):
             self._refuse(item, refusal)
             raise refusal
         self._count += 1
-        waiting: _Waiting[Item, Answer] = _Waiting(item, None, self._loop.create_future())
+        waiting: Waiting[Item, Answer] = Waiting(item, None, self._loop.create_future())
         if self._key is None:
             self._ready.append(waiting)
         else:
@@ -114,13 +117,43 @@ class Batcher(Generic[Item, Answer]):
             self._loop.call_soon(self._start)
         return await waiting.future
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits and nothing is under way."""
+        return not (self._under_way or self._ready or self._starting)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it is idle and nothing points to company: the latest batch was of one."""
+        return self._latest == 1 and self.is_idle
+
+    def take(self, item: Item) -> Waiting[Item, Answer]:
+        """Makes an item a batch that the caller runs, and then gives back or drops. Only while this is idle."""
+        waiting: Waiting[Item, Answer] = Waiting(item, None, self._loop.create_future())
+        if self._key is not None:
+            waiting.key = self._key(item)
+            self._busy[waiting.key] = deque()
+        self._count += 1
+        self._begin([waiting], waiting.future)
+        return waiting
+
+    def give(self, waiting: Waiting[Item, Answer], outcome: Outcome[Answer]) -> None:
+        """What came of an item that was taken."""
+        self._conclude([waiting], [outcome])
+
+    def drop(self, waiting: Waiting[Item, Answer]) -> None:
+        """Lets go of an item that was taken: nobody has asked for its answer."""
+        waiting.future.cancel()
+        self._leave(waiting)
+        self._end()
+
     async def drain(self) -> None:
         """Wait until nothing waits and nothing is under way."""
         while self._tasks or self._ready:
             self._start()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _queue_by_key(self, waiting: _Waiting[Item, Answer], key: Hashable) -> None:
+    def _queue_by_key(self, waiting: Waiting[Item, Answer], key: Hashable) -> None:
         waiting.key = key
         behind = self._busy.get(key)
         if behind is None:
@@ -134,7 +167,7 @@ class Batcher(Generic[Item, Answer]):
         self._starting = False
         ready = self._ready
         while ready and self._under_way < self._lanes and not self._gathers():
-            batch: list[_Waiting[Item, Answer]] = []
+            batch: list[Waiting[Item, Answer]] = []
             while ready and len(batch) < self._rows:
                 waiting = ready.popleft()
                 if waiting.future.done():
@@ -142,13 +175,17 @@ class Batcher(Generic[Item, Answer]):
                 else:
                     batch.append(waiting)
             if batch:
-                self._under_way += 1
-                self.batches += 1
-                self.batched += len(batch)
-                self._begun_at = self._loop.time()
-                task = self._loop.create_task(self._lane(batch))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._begin(batch, self._loop.create_task(self._lane(batch)))
+
+    def _begin(self, batch: list[Waiting[Item, Answer]], end: asyncio.Future[Any]) -> None:
+        """Counts a batch that is under way until `end`."""
+        self._under_way += 1
+        self.batches += 1
+        self.batched += len(batch)
+        self._latest = len(batch)
+        self._begun_at = self._loop.time()
+        self._tasks.add(end)
+        end.add_done_callback(self._tasks.discard)
 
     def _has_turn(self) -> bool:
         """Whether `_start` may find something to do, now that something is ready."""
@@ -169,11 +206,14 @@ class Batcher(Generic[Item, Answer]):
         self._gathering = None
         self._start()
 
-    async def _lane(self, batch: list[_Waiting[Item, Answer]]) -> None:
+    async def _lane(self, batch: list[Waiting[Item, Answer]]) -> None:
         try:
             outcomes = await self._outcomes(batch)
         except Exception as error:
             outcomes = [error] * len(batch)
+        self._conclude(batch, outcomes)
+
+    def _conclude(self, batch: list[Waiting[Item, Answer]], outcomes: Sequence[Outcome[Answer]]) -> None:
         for waiting, outcome in zip(batch, outcomes, strict=True):
             if outcome is AGAIN:
                 waiting.losses += 1
@@ -182,10 +222,13 @@ class Batcher(Generic[Item, Answer]):
                     continue
                 outcome = Unavailable("lost too many races")
             self._finish(waiting, outcome)
+        self._end()
+
+    def _end(self) -> None:
         self._under_way -= 1
         self._start()
 
-    async def _outcomes(self, batch: list[_Waiting[Item, Answer]]) -> Sequence[Outcome[Answer]]:
+    async def _outcomes(self, batch: list[Waiting[Item, Answer]]) -> Sequence[Outcome[Answer]]:
         try:
             return await self._run([waiting.item for waiting in batch])
         except Poisoned as poisoned:
@@ -201,7 +244,8 @@ class Batcher(Generic[Item, Answer]):
                 outcomes.append(error)
         return outcomes
 
-    def _finish(self, waiting: _Waiting[Item, Answer], outcome: Answer | Exception | asyncio.Future[Answer]) -> None:
+    def _leave(self, waiting: Waiting[Item, Answer]) -> None:
+        """Makes way for who waits behind it."""
         self._count -= 1
         if waiting.key is not None:
             behind = self._busy[waiting.key]
@@ -209,6 +253,9 @@ class Batcher(Generic[Item, Answer]):
                 self._ready.append(behind.popleft())
             else:
                 del self._busy[waiting.key]
+
+    def _finish(self, waiting: Waiting[Item, Answer], outcome: Answer | Exception | asyncio.Future[Answer]) -> None:
+        self._leave(waiting)
         if isinstance(outcome, asyncio.Future):
             self._answer_later(waiting, outcome)
         elif isinstance(outcome, Exception):
@@ -219,7 +266,7 @@ class Batcher(Generic[Item, Answer]):
         elif not waiting.future.done():
             waiting.future.set_result(outcome)
 
-    def _answer_later(self, waiting: _Waiting[Item, Answer], truth: asyncio.Future[Answer]) -> None:
+    def _answer_later(self, waiting: Waiting[Item, Answer], truth: asyncio.Future[Answer]) -> None:
         """The caller waits for so long; the item is refused only when the truth is known."""
         timer = self._loop.call_later(self._settle_seconds, give_up, waiting.future)
 

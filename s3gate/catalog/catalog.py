@@ -137,8 +137,7 @@ class Catalog(Chores):
         """Let what is under way end, then close the session and every connection."""
         if self._heart is not None:
             self._heart.cancel()
-        batchers = self._commits.batcher, self._removals.batcher, self._parts.batcher
-        drained = asyncio.gather(*[batcher.drain() for batcher in batchers])
+        drained = asyncio.gather(*[each.batcher.drain() for each in (self._commits, self._removals, self._parts)])
         await asyncio.wait((drained,), timeout=CLOSE_SECONDS)
         drained.cancel()
         await self._settlement.close(CLOSE_SECONDS)
@@ -148,8 +147,7 @@ class Catalog(Chores):
         await self._close_pools()
 
     async def _close_pools(self) -> None:
-        for pool in (self._lookup_pool, self._commit_pool, self._pool):
-            await pool.close()
+        await asyncio.gather(self._lookup_pool.close(), self._commit_pool.close(), self._pool.close())
 
     async def _beat(self) -> None:
         while True:
@@ -168,9 +166,11 @@ class Catalog(Chores):
 
     async def put_object(self, bucket: BucketRow, key: bytes, stored: Stored, condition: Condition) -> Committed:
         """Make bytes that are durable the current version of the key; BucketChanged when the row is an old one."""
-        answer = await self._commits.batcher.submit(Write(bucket, key, stored, condition, self.ids.next()))
-        assert answer is not None
-        return answer
+        return await self._commits.put(Write(bucket, key, stored, condition, self.ids.next()))
+
+    def expect_put(self, bucket: BucketRow, key: bytes, stored: Stored, condition: Condition) -> None:
+        """This put_object will come once its bytes are durable, if they will be: Postgres may prepare itself."""
+        self._commits.expect(Write(bucket, key, stored, condition, self.ids.next()))
 
     async def delete_object(self, bucket: BucketRow, key: bytes, condition: Condition) -> Deleted | None:
         """Remove the current version, or put a delete marker over it; None: nothing was there. BucketChanged."""

@@ -20,6 +20,7 @@ from collections.abc import Hashable, Sequence
 from datetime import datetime
 from typing import Final, LiteralString
 
+from s3gate.catalog.ahead import WritesAhead
 from s3gate.catalog.batcher import Outcome
 from s3gate.catalog.bucket_writes import (
     BucketWrites,
@@ -198,10 +199,16 @@ USUAL_PUTS = 64
 """Over about so many puts that part is taken."""
 
 
-class Commits(BucketWrites[Write, Committed | None]):
+class Commits(WritesAhead[Write, Committed | None], BucketWrites[Write, Committed | None]):
     """put_object and delete_object, batched. The answer None: there was nothing to delete."""
 
     _replaced = 0.0  # the part of the plain puts that found something there, the latest ones weighing most
+
+    async def put(self, item: Write) -> Committed:
+        """A put, whose answer is never None."""
+        committed = await self.submit(item)
+        assert committed is not None
+        return committed
 
     def key(self, item: Write) -> Hashable:
         return place_of(item)
@@ -221,6 +228,11 @@ class Commits(BucketWrites[Write, Committed | None]):
         for item in items:
             item.tried = True
         return CREATE
+
+    def statement_ahead(self, item: Write) -> Statement | None:
+        """A key that is there already would be locked for nothing: it is judged in a batch."""
+        statement = self.statement([item])
+        return statement if statement is CREATE else None
 
     def before(self, items: Sequence[Write]) -> Step | None:
         """The null version that a suspended write replaces may be an older one."""

@@ -31,6 +31,8 @@ T = TypeVar("T")
 _GOOD = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 _ENDED = select.POLLHUP | select.POLLERR | select.POLLNVAL
 _KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+_KEPT_ALIVE = ("keepalives_idle", "keepalives_interval", "keepalives_count")
+"""The server's side, too: a host that is lost in the middle of a transaction must not hold its locks for hours."""
 
 
 class ConnectionLost(Exception):
@@ -127,10 +129,37 @@ class Connection:
         """Run one statement in autocommit; its rows as tuples. A definite error is a psycopg.Error."""
         if statement not in self._prepared:
             await self._prepare(statement)
-        result = (await self._exchange(statement, statement.encode(values)))[0]
-        transformer = self._transformer
-        transformer.set_pgresult(result)
-        return transformer.load_rows(0, result.ntuples, tuple)
+        return self._rows((await self._exchange(statement, statement.encode(values)))[0])
+
+    def begin(self, statement: Statement, values: Sequence[Any]) -> bool:
+        """Run a statement in a transaction that is open until `commit` or `roll_back`; False: it is not prepared here.
+
+        What is sent without a sync is run at once and committed by the sync. Its rows come with the commit: else we
+        would be woken for them. If we are lost before that, nothing was committed.
+        """
+        if statement not in self._prepared:
+            return False
+        encoded = statement.encode(values)
+        self._check_idle()
+        try:
+            self._pg.enter_pipeline_mode()
+            self._pg.send_query_prepared(statement.name, encoded, (1,) * len(encoded), 1)
+        except psycopg.OperationalError as error:
+            self._break(ConnectionLost(False, error))
+            raise ConnectionLost(False, error) from error
+        self._writable()
+        return True
+
+    async def commit(self) -> list[Row]:
+        """The rows of what was begun, committed. A psycopg.Error: it was not."""
+        return self._rows((await self._sync())[0])
+
+    async def roll_back(self) -> None:
+        """End what was begun as if it had not been sent."""
+        if not self.broken:
+            for text in (b"BEGIN", b"ROLLBACK"):  # without the BEGIN, Postgres would warn of it in its log
+                self._pg.send_query_params(text, None)
+        await self._sync()
 
     async def run(self, steps: Sequence[Step]) -> list[Row]:
         """The last statement's rows: one statement in autocommit, several as one transaction."""
@@ -151,15 +180,15 @@ class Connection:
             if not self.broken:
                 await self._exchange(ROLLBACK, [])
             raise
-        rows = []
-        for result in results[1:-1]:
-            self._transformer.set_pgresult(result)
-            rows.append(self._transformer.load_rows(0, result.ntuples, tuple))
-        return rows
+        return [self._rows(result) for result in results[1:-1]]
 
     def close(self) -> None:
         """Give the connection up at once; what is under way may still commit on the server."""
         self._break(ConnectionLost(True, "closed"))
+
+    def _rows(self, result: pq.abc.PGresult) -> list[Row]:
+        self._transformer.set_pgresult(result)
+        return self._transformer.load_rows(0, result.ntuples, tuple)
 
     async def _prepare(self, statement: Statement) -> None:
         if self.broken:
@@ -192,7 +221,17 @@ class Connection:
             pg.enter_pipeline_mode()
             for statement, parameters in steps:
                 pg.send_query_prepared(statement.name, parameters, (1,) * len(parameters), 1)
-            pg.pipeline_sync()
+        except psycopg.OperationalError as error:
+            self._break(ConnectionLost(True, error))
+            raise ConnectionLost(True, error) from error
+        return await self._sync()
+
+    async def _sync(self) -> list[pq.abc.PGresult]:
+        """End the pipeline: the results of all that was sent in it."""
+        if self.broken:
+            raise ConnectionLost(False, "broken before it was ended")
+        try:
+            self._pg.pipeline_sync()
         except psycopg.OperationalError as error:
             self._break(ConnectionLost(True, error))
             raise ConnectionLost(True, error) from error
@@ -202,7 +241,7 @@ class Connection:
         finally:
             self._in_pipeline = False
             if not self.broken:
-                pg.exit_pipeline_mode()
+                self._pg.exit_pipeline_mode()
 
     def _check_idle(self) -> None:
         """Nothing is under way, so what there is to read now is the server's farewell or the end of the connection.
@@ -331,6 +370,7 @@ async def _configure(link: AsyncConnection[Row], limits: Limits) -> None:
         "synchronous_commit": "on",
         "statement_timeout": str(round(limits.statement_seconds * 1000)),
         "lock_timeout": str(round(limits.lock_seconds * 1000)),
+        **{f"tcp_{name}": str(_KEEPALIVE[name]) for name in _KEPT_ALIVE},
         "idle_in_transaction_session_timeout": str(round(limits.idle_in_transaction_seconds * 1000)),
         "plan_cache_mode": "force_generic_plan",
         "enable_seqscan": "off",

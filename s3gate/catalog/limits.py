@@ -18,6 +18,10 @@ class Limits:
     commit_gather_seconds: float = 0.01
     """Behind a commit that is under way, others gather for so long before they take the next connection: beside it they
     would be smaller, and each of them would pay for the locks (on one bucket and one session) that all of them hold."""
+    ahead_seconds: float = 0.02
+    """For how long a statement that was sent ahead may wait for its bytes, holding its locks."""
+    ahead_rest_seconds: float = 0.1
+    """... and for how long nothing is sent ahead when one had waited for so long."""
     batch_rows: int = 128
     """Rows of one batch: bounds the time a batch holds its locks."""
     waiting_requests: int = 4096

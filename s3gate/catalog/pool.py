@@ -75,11 +75,9 @@ class Pool:
 
     async def take(self) -> Connection:
         """A connection that nobody else has; Unavailable when there is none in time."""
-        free = self._free
-        while free:
-            connection = free.pop()
-            if not connection.broken:
-                return connection
+        connection = self.take_free()
+        if connection is not None:
+            return connection
         now = self._loop.time()
         patience = self._limits.down_seconds
         if self._down_since is not None:
@@ -97,6 +95,15 @@ class Pool:
             raise
         finally:
             timer.cancel()
+
+    def take_free(self) -> Connection | None:
+        """A connection that nobody has just now, if there is one."""
+        free = self._free
+        while free:
+            connection = free.pop()
+            if not connection.broken:
+                return connection
+        return None
 
     def give(self, connection: Connection) -> None:
         """Hand a connection back; a broken one is already being replaced."""

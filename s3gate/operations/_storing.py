@@ -28,6 +28,7 @@ from s3gate.operations._writing import body_length, discard, write_body, write_p
 from s3gate.operations.exchange import Call, Response
 from s3gate.s3 import headers as object_headers
 from s3gate.s3.conditions import write_condition
+from s3gate.store.writer import Written
 
 
 async def store_object(call: Call) -> Response:
@@ -39,11 +40,18 @@ async def store_object(call: Call) -> Response:
     bucket = await find_bucket(call)
     sealing = await sealed_writing(call, bucket)
     traits = with_envelope(await _traits(call, bucket), sealing)
-    written, digests = await write_body(call, length, sealing=sealing)
-    etag = etag_of(digests.md5, sealing)
-    stored = Stored(
-        written.content_id, length, etag, written.layout_id, 0, written.extents, headers, digests.checksum, traits
-    )
+
+    def stored_as(written: Written) -> Stored:
+        digests = call.body.digests()
+        content_id, layout_id, extents = written.content_id, written.layout_id, written.extents
+        etag = etag_of(digests.md5, sealing)
+        return Stored(content_id, length, etag, layout_id, 0, extents, headers, digests.checksum, traits)
+
+    def placed(written: Written) -> None:
+        gate.catalog.expect_put(bucket, request.key, stored_as(written), condition)
+
+    written, digests = await write_body(call, length, sealing=sealing, placed=placed)
+    stored = stored_as(written)
     try:
         done = await gate.catalog.put_object(bucket, request.key, stored, condition)
     except BucketChanged:
@@ -58,8 +66,7 @@ async def store_object(call: Call) -> Response:
             return await gate.catalog.put_object(found, request.key, anew, condition)
 
         bucket, done = await commit_again(call, attempt, lying)
-        etag = stored.etag
-    answer = [etag_header(etag), *checksum_headers(digests.checksum), *confirmed(sealing)]
+    answer = [etag_header(stored.etag), *checksum_headers(digests.checksum), *confirmed(sealing)]
     answer += expiration_of_written(call, bucket, stored, done)
     return Response(headers=answer + made_version(done))
 

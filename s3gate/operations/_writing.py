@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from s3gate.gate import Gate
     from s3gate.operations._encryption import Sealing
     from s3gate.operations.body import Digests
-    from s3gate.store.writer import Written
+    from s3gate.store.writer import Placed, Written
 
 GIB = 1 << 30
 SINGLE_WRITE_LIMIT_BYTES = 5 * GIB
@@ -43,16 +43,23 @@ def body_length(call: Call) -> int:
 
 
 async def write_body(
-    call: Call, length: int, group_id: int | None = None, sealing: Sealing | None = None
+    call: Call,
+    length: int,
+    group_id: int | None = None,
+    sealing: Sealing | None = None,
+    placed: Placed | None = None,
 ) -> tuple[Written, Digests]:
-    """The body as durable shards, and what it hashes to: every check of law 12 has passed."""
+    """The body as durable shards, and what it hashes to: every check of law 12 has passed.
+
+    `placed` may be called before, with what is durable only later; whatever is known of the body was checked by then.
+    """
     gate, body = call.gate, call.body
     if sealing is not None:
         return await _write_sealed(call, length, group_id, sealing.content)
     if length > gate.row_bytes:
         written = await _write_rows(call, length, body.blocks(gate.row_bytes, gate.budget), group_id)
     else:
-        written = await _write_small(call, length, None, group_id)
+        written = await _write_small(call, length, None, group_id, placed)
     return written, body.digests()
 
 
@@ -92,7 +99,9 @@ async def _write_sealed(call: Call, length: int, group_id: int | None, key: Cont
     return written, body.digests()
 
 
-async def _write_small(call: Call, length: int, key: ContentKey | None, group_id: int | None) -> Written:
+async def _write_small(
+    call: Call, length: int, key: ContentKey | None, group_id: int | None, placed: Placed | None = None
+) -> Written:
     """A body of at most a row, at hand as a whole, and for a moment its sealed form beside it."""
     gate, request, budget = call.gate, call.request, call.gate.budget
     held = length if key is None else length + sealed_length(length)
@@ -102,7 +111,9 @@ async def _write_small(call: Call, length: int, key: ContentKey | None, group_id
         data: bytes | memoryview = await call.body.read(length)
         if key is not None:
             data = await _sealed_row(Sealer(key, length), memoryview(data), sealed_length(length))
-        written = await gate.store.write_small(bucket=request.bucket, key=request.key, data=data, group_id=group_id)
+        written = await gate.store.write_small(
+            bucket=request.bucket, key=request.key, data=data, group_id=group_id, placed=placed
+        )
     except WriteFailed as failed:
         await discard(gate, failed.written)
         raise

@@ -13,7 +13,7 @@ from s3gate.store.budget import Block, Budget
 from s3gate.store.fleet import Fleet, LocalView
 from s3gate.store.limits import StoreLimits
 from s3gate.store.reader import Data, Extents, Reader
-from s3gate.store.writer import Ids, Writer, Written
+from s3gate.store.writer import Ids, Placed, Writer, Written
 
 
 class Store:
@@ -58,10 +58,19 @@ class Store:
         return await self._writer.write(bucket, key, length, blocks, group_id or None)
 
     async def write_small(
-        self, *, bucket: str, key: bytes, data: bytes | memoryview, group_id: int | None = None
+        self,
+        *,
+        bucket: str,
+        key: bytes,
+        data: bytes | memoryview,
+        group_id: int | None = None,
+        placed: Placed | None = None,
     ) -> Written:
-        """Stores a body of at most one row that is at hand. Raises WriteFailed as `write` does."""
-        return await self._writer.write_small(bucket, key, data, group_id or None)
+        """Stores a body of at most one row that is at hand. Raises WriteFailed as `write` does.
+
+        `placed` is told where a lone shard is going as soon as it is on its way.
+        """
+        return await self._writer.write_small(bucket, key, data, group_id or None, placed)
 
     @property
     def lent_bytes(self) -> int:

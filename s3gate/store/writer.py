@@ -6,7 +6,7 @@ been let go, the write fails. Whatever may lie on nodes without being part of th
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -41,6 +41,9 @@ class Written(NamedTuple):
     content_id: bytes
     group_id: int
     abandoned: tuple[Left, ...] = ()
+
+
+Placed = Callable[[Written], None]
 
 
 class _Sent(NamedTuple):
@@ -118,6 +121,7 @@ class Writer:
         self.layout = layout
         self.chooser = Chooser(fleet, limits, strategy)
         self._loop = asyncio.get_running_loop()
+        self._small = 0  # small bodies under way
 
     def until(self) -> float:
         """How long a write that begins now may wait for a group, by the loop's clock."""
@@ -128,23 +132,48 @@ class Writer:
         return self._ids.next(turn)
 
     async def write_small(
-        self, bucket: str, key: bytes, data: bytes | memoryview, group_id: int | None = None
+        self,
+        bucket: str,
+        key: bytes,
+        data: bytes | memoryview,
+        group_id: int | None = None,
+        placed: Placed | None = None,
     ) -> Written:
-        """Stores a body of at most one row that is at hand as a whole."""
+        """Stores a body of at most one row that is at hand as a whole.
+
+        `placed` is called with what this will return, if its bytes arrive, while they are on their way: as one shard,
+        and while no other small body is.
+        """
         layout_id = self.layout.layout_id
         if not data:
             return Written(layout_id, b"", self._ids.next(0), group_id or 0)
         left: list[Left] = []
+        self._small += 1
         try:
-            extent = await self.write_row(bucket, key, memoryview(data), group_id, left)
+            extent = await self.write_row(bucket, key, memoryview(data), group_id, left, placed)
         except asyncio.CancelledError as error:
             raise WriteCancelled(error, left) from error
         except StoreError as error:
             raise WriteFailed(error, left) from error
-        return Written(layout_id, pack_one(*extent), extent.segment_id, extent.group_id, tuple(left))
+        finally:
+            self._small -= 1
+        return self._of_one(extent, left)
+
+    def _of_one(self, extent: Extent, left: Sequence[Left] = ()) -> Written:
+        return Written(self.layout.layout_id, pack_one(*extent), extent.segment_id, extent.group_id, tuple(left))
+
+    def _tell(self, placed: Placed, extent: Extent) -> None:
+        if self._small == 1:
+            placed(self._of_one(extent))
 
     async def write_row(
-        self, bucket: str, key: bytes, data: memoryview, group_id: int | None, left: list[Left]
+        self,
+        bucket: str,
+        key: bytes,
+        data: memoryview,
+        group_id: int | None,
+        left: list[Left],
+        placed: Placed | None = None,
     ) -> Extent:
         """Stores a segment of one row; tries other places while the wait allows. What failed is added to `left`."""
         length = len(data)
@@ -158,6 +187,9 @@ class Writer:
             segment_id = self._ids.next(spread_of(place.turn, len(pieces)))
             extent = Extent(segment_id, place.group.group_id)
             left.append((self.layout.layout_id, pack_one(*extent)))
+            if placed is not None and len(pieces) == 1 and self._small == 1:
+                # Those whose requests arrived together with this one are here by the next turn of the loop.
+                self._loop.call_soon(self._tell, placed, extent)
             try:
                 await self._send_row(place, segment_id, data, pieces)
             except NodeFailed:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+SYNC = b"S\0\0\0\4"
 CHUNK = 1 << 16
 ANSWER_SECONDS = 0.5
 
@@ -22,7 +24,7 @@ class CuttingProxy:
         self._real = Path(str(given["host"])) / name
         self._own = directory / name
         self.dsn = make_conninfo(dsn, host=str(directory))
-        self._armed: tuple[bytes, bool] | None = None
+        self._armed: tuple[Callable[[bytes], bool], bool] | None = None
         self.cut = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
         self.refuses = False
@@ -30,7 +32,13 @@ class CuttingProxy:
     def arm(self, statement: str, *, forward: bool) -> None:
         """Cut when this statement comes by; `forward`: Postgres still gets it, the client never hears of it."""
         # Before it a Bind has the portal's name, which is empty; a Parse, which runs nothing, has its own length.
-        self._armed = (b"\0" + statement.encode() + b"\0", forward)
+        name = b"\0" + statement.encode() + b"\0"
+        self._armed = (lambda data: b"B" in data and name in data, forward)
+        self.cut.clear()
+
+    def arm_sync(self, *, forward: bool) -> None:
+        """Cut when a sync comes by alone: the commit of what was sent ahead."""
+        self._armed = (lambda data: data == SYNC, forward)
         self.cut.clear()
 
     def drop_all(self) -> None:
@@ -58,7 +66,7 @@ class CuttingProxy:
         try:
             with suppress(ConnectionError):
                 while data := await reader.read(CHUNK):
-                    if self._armed and b"B" in data and self._armed[0] in data:
+                    if self._armed and self._armed[0](data):
                         forward, self._armed = self._armed[1], None
                         down.cancel()
                         await asyncio.wait([down])

@@ -10,7 +10,7 @@ from s3gate.geometry.extents import Extent, pack, unpack
 from s3gate.geometry.ids import IdSource
 from s3gate.store.budget import Block
 from s3gate.store.errors import WriteCancelled, WriteFailed
-from s3gate.store.writer import Written
+from s3gate.store.writer import Placed, Written
 from tests.operations.fakes import Failing
 
 ROW_BYTES = 96 * 1024
@@ -30,10 +30,21 @@ class FakeStore(Failing):
     def pick_group(self, bucket: str, key: bytes) -> int:
         return 3
 
-    async def write_small(self, *, bucket: str, key: bytes, data: bytes, group_id: int | None = None) -> Written:
+    async def write_small(
+        self,
+        *,
+        bucket: str,
+        key: bytes,
+        data: bytes,
+        group_id: int | None = None,
+        placed: Placed | None = None,
+    ) -> Written:
         assert len(data) <= ROW_BYTES
         self.groups.append(group_id)
-        return self._keep("write_small", bytes(data))
+        written = self._keep("write_small", bytes(data))
+        if placed is not None:
+            placed(written)
+        return written
 
     async def write(
         self,

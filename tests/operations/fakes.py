@@ -102,6 +102,7 @@ class FakeCatalog(FakeSettings, Failing):
         self.manifests: dict[bytes, Manifest] = {}
         self.completed: dict[bytes, CompletedRow] = {}
         self.discarded: list[tuple[int, bytes]] = []
+        self.expected: list[tuple[BucketRow, bytes, Stored, Condition]] = []
         self.remembered: dict[str, BucketRow] = {}
         self._clock = NOW
         self._buckets_made = 0
@@ -181,6 +182,9 @@ class FakeCatalog(FakeSettings, Failing):
         self._called("find_object")
         row = self.buckets.get(bucket)
         return row, None if row is None else self.versions.find((row.bucket_id, key), version)
+
+    def expect_put(self, bucket: BucketRow, key: bytes, stored: Stored, condition: Condition) -> None:
+        self.expected.append((bucket, key, stored, condition))
 
     async def put_object(self, bucket: BucketRow, key: bytes, stored: Stored, condition: Condition) -> Committed:
         self._called("put_object")

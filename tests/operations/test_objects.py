@@ -40,6 +40,14 @@ async def test_what_was_put_comes_back(bench: Bench, size: int) -> None:
     assert not bench.catalog.discarded
 
 
+async def test_the_catalog_hears_ahead_what_it_will_be_told_to_commit(bench: Bench) -> None:
+    await bench.put("/box/k", b"hello", {"x-amz-meta-one": "1", "if-none-match": "*"})
+    [(bucket, key, stored, condition)] = bench.catalog.expected
+    row = bench.catalog.objects[bucket.bucket_id, b"k"]
+    assert (key, stored.content_id, stored.etag, stored.headers) == (b"k", row.content_id, row.etag, row.headers)
+    assert (stored.extents, stored.checksum, condition.if_none_match) == (row.extents, row.checksum, True)
+
+
 async def test_headers_and_metadata_come_back(bench: Bench) -> None:
     headers = {
         "content-type": "text/plain",

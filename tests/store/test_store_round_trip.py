@@ -1,5 +1,6 @@
 """What was written is read back, whatever the length and the range, and lies where the geometry says."""
 
+import asyncio
 import os
 import random
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from s3gate.geometry.extents import pack, unpack
 from s3gate.geometry.ids import session_of, slot_of, turn_of
 from s3gate.geometry.stripe import Layout
+from s3gate.store.writer import Written
 from tests.store.small_fleet import LAYOUT, Body, small_fleet
 
 LENGTHS = [1, 9, 10, 11, 59, 60, 61, 599, 600, 601, 605, 1199, 1200, 1201, 1799, 1800, 1801, 1807, 3600, 5555]
@@ -164,3 +166,18 @@ async def test_a_packed_and_an_unpacked_list_are_the_same(tmp_path: Path) -> Non
         assert pack(extents) == written.extents
         pieces = [bytes(piece) async for piece in fleet.store.read(7, extents, 4000, 0, 4000)]
         assert b"".join(pieces) == data
+
+
+async def test_who_is_alone_hears_where_its_shard_goes_while_it_is_on_its_way(tmp_path: Path) -> None:
+    async with small_fleet(tmp_path) as fleet:
+
+        async def write(data: bytes) -> tuple[Written, list[Written]]:
+            heard: list[Written] = []
+            written = await fleet.store.write_small(bucket="b", key=b"k", data=data, placed=heard.append)
+            return written, heard
+
+        await write(b"x")
+        written, heard = await write(b"x")
+        assert heard == [written]
+        assert (await write(b""))[1] == (await write(os.urandom(600)))[1] == [], "nothing, and more than a shard"
+        assert not any(heard for _, heard in await asyncio.gather(*[write(b"x") for _ in range(3)]))
