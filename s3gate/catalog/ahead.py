@@ -18,7 +18,7 @@ from typing import Generic, NamedTuple, TypeVar
 import psycopg
 
 from s3gate.catalog.batcher import AGAIN, Outcome, Waiting
-from s3gate.catalog.connection import Connection, ConnectionLost, Statement
+from s3gate.catalog.connection import Connection, ConnectionLost, Step
 from s3gate.catalog.writes import FencedWrites
 
 Item = TypeVar("Item")
@@ -43,8 +43,8 @@ class WritesAhead(FencedWrites[Item, Answer]):
     _rolling_back: asyncio.Task[None] | None = None
 
     @abstractmethod
-    def statement_ahead(self, item: Item) -> Statement | None:
-        """What may be run for it ahead of its bytes."""
+    def step_ahead(self, item: Item) -> Step | None:
+        """What may be run for it ahead of its bytes, as `step` gives it."""
 
     def expect(self, item: Item) -> None:
         """It will be submitted, under its own id, when its bytes are durable: they are just being sent."""
@@ -72,15 +72,15 @@ class WritesAhead(FencedWrites[Item, Answer]):
         if loop.time() < self._rests_until or not self.batcher.is_quiet:
             return
         session_id, fence = self._session.session_id, self._session.fence
-        statement = self.statement_ahead(item)
-        if statement is None or self._strangers([item], session_id):
+        step = self.step_ahead(item)
+        if step is None or self._strangers([item], session_id):
             return
         connection = self._pool.take_free()
         if connection is None:
             return
         begun = False
         with suppress(ConnectionLost):
-            begun = connection.begin(statement, (session_id, fence, *self.values([item])))
+            begun = connection.begin(step[0], (session_id, fence, *step[1]))
         if not begun:
             self._pool.give(connection)
             return
@@ -96,6 +96,8 @@ class WritesAhead(FencedWrites[Item, Answer]):
             return AGAIN  # it wrote nothing, and hears the ordinary way what is wrong with it
         finally:
             self._pool.give(begun.connection)
+        if not rows:
+            return AGAIN  # it wrote nothing, and hears the ordinary way why
         return (await self._judge([begun.waiting.item], rows))[0]
 
     def _settled(self, begun: _Begun[Item, Answer]) -> asyncio.Future[Answer]:

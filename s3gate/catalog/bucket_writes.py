@@ -132,6 +132,25 @@ def written_values(items: Sequence[Write], stored: Sequence[Stored]) -> tuple[ob
     )
 
 
+def lone_values(item: Write) -> tuple[object, ...]:
+    """The parameters of a lone put of a new key after the session's."""
+    bucket, stored = item.bucket, item.stored
+    assert stored is not None
+    return (
+        bucket.bucket_id,
+        bucket.config_number,
+        item.key,
+        stored.content_id,
+        stored.size,
+        stored.etag,
+        stored.layout_id,
+        stored.part_count,
+        stored.extents,
+        stored.headers,
+        stored.checksum,
+    )
+
+
 def delete_values(items: Sequence[Write]) -> tuple[object, ...]:
     """The parameters of a batch of bare deletes after the session's."""
     return *config_numbers(items), [item.bucket.bucket_id for item in items], [item.key for item in items]

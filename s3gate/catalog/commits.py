@@ -11,7 +11,8 @@ fast path. A batch that has anything else goes as a whole through the statement 
 
 Most objects are written once, so a batch of puts is first taken for a batch of new keys, while that has been right: it
 has nothing to look for and nothing to replace, and costs Postgres a third less. A key that is there already joins the
-next batch, whose statement judges and replaces.
+next batch, whose statement judges and replaces. A new key that goes alone has a statement without arrays, which costs
+Postgres a quarter less again, and it is the one that its client waits for.
 """
 
 from __future__ import annotations
@@ -27,14 +28,15 @@ from s3gate.catalog.bucket_writes import (
     Write,
     delete_values,
     lock_values,
+    lone_values,
     place_of,
     write_values,
     written_values,
 )
 from s3gate.catalog.connection import Row, Statement, Step
 from s3gate.catalog.errors import Unavailable
-from s3gate.catalog.parameters import BYTEA_ARRAY, INT8, INT8_ARRAY
-from s3gate.catalog.pieces import BUCKETS, HELD
+from s3gate.catalog.parameters import BYTEA, BYTEA_ARRAY, INT2, INT4, INT8, INT8_ARRAY, TEXT
+from s3gate.catalog.pieces import BUCKETS, CONFIG_NUMBER, HELD
 from s3gate.catalog.rows import SUSPENDED, Committed, Stored
 from s3gate.catalog.versions import ABSENT, DONE, GENERAL, LOCK, WRITTEN
 
@@ -146,6 +148,36 @@ CREATE = Statement(
     *WRITTEN,
     BYTEA_ARRAY,
 )
+# The same for one key. Both locks are taken by one step, in the order of their clauses. It answers when it has written:
+# when it has not, PUT says why.
+CREATE_LONE = Statement(
+    "object_create_lone",
+    """
+    INSERT INTO object (bucket_id, key, version, content_id, size, etag, modified_at, layout_id, part_count,
+                        extents, headers, checksum)
+    SELECT $3, $5, 1, $6, $7, $8, now(), $9, $10, $11, $12, $13
+    FROM session s, bucket b
+    WHERE s.session_id = $1 AND s.fence = $2 AND s.closed_at IS NULL
+      AND b.bucket_id = $3 AND """
+    + CONFIG_NUMBER
+    + """ = $4
+    FOR KEY SHARE OF s FOR SHARE OF b
+    ON CONFLICT (bucket_id, key) DO NOTHING
+    RETURNING 1::bigint, 1, 1::bigint, modified_at""",
+    INT8,
+    INT8,
+    INT8,
+    INT8,
+    BYTEA,
+    BYTEA,
+    INT8,
+    TEXT,
+    INT2,
+    INT4,
+    BYTEA,
+    BYTEA,
+    TEXT,
+)
 # Deletes without a condition have nothing to judge: whatever version is there when its lock is had, goes.
 DELETE = Statement(
     "object_delete",
@@ -192,16 +224,23 @@ ASK = Statement(
     """,
     BYTEA_ARRAY,
 )
-NOTHING = Stored(b"", 0, "", 0, 0, b"", b"", "")
+_NOTHING: Final = Stored(b"", 0, "", 0, 0, b"", b"", "")
 MOST_REPLACED = 1 / 32
 """Where more of the puts than this replace something, nearly every batch has one that would have to go twice."""
 USUAL_PUTS = 64
 """Over about so many puts that part is taken."""
 
 
+def _judged_values(items: Sequence[Write]) -> tuple[object, ...]:
+    """The parameters of `_JUDGED`, and of CREATE, after the session's."""
+    stored = [item.stored or _NOTHING for item in items]
+    return *written_values(items, stored), [item.if_match for item in items]
+
+
 class Commits(WritesAhead[Write, Committed | None], BucketWrites[Write, Committed | None]):
     """put_object and delete_object, batched. The answer None: there was nothing to delete."""
 
+    silent = frozenset({CREATE_LONE})
     _replaced = 0.0  # the part of the plain puts that found something there, the latest ones weighing most
 
     async def put(self, item: Write) -> Committed:
@@ -216,37 +255,31 @@ class Commits(WritesAhead[Write, Committed | None], BucketWrites[Write, Committe
     def own_id(self, item: Write) -> bytes | None:
         return item.stored.content_id if item.stored else None
 
-    def statement(self, items: Sequence[Write]) -> Statement:
+    def step(self, items: Sequence[Write]) -> Step:
         if not all(item.is_plain for item in items):
-            return GENERAL
+            return GENERAL, write_values(items)
         if all(item.is_bare_delete for item in items):
-            return DELETE
+            return DELETE, delete_values(items)
         if any(item.stored is None for item in items):
-            return WRITE
+            return WRITE, _judged_values(items)
         if self._replaced > MOST_REPLACED or any(item.tried or item.if_match is not None for item in items):
-            return PUT
+            return PUT, _judged_values(items)
         for item in items:
             item.tried = True
-        return CREATE
+        if len(items) == 1:
+            return CREATE_LONE, lone_values(items[0])
+        return CREATE, _judged_values(items)
 
-    def statement_ahead(self, item: Write) -> Statement | None:
+    def step_ahead(self, item: Write) -> Step | None:
         """A key that is there already would be locked for nothing: it is judged in a batch."""
-        statement = self.statement([item])
-        return statement if statement is CREATE else None
+        step = self.step([item])
+        return step if step[0] is CREATE_LONE else None
 
     def before(self, items: Sequence[Write]) -> Step | None:
         """The null version that a suspended write replaces may be an older one."""
         if not any(item.bucket.versioning == SUSPENDED for item in items):
             return None
         return LOCK, lock_values(items, map(place_of, items))
-
-    def values(self, items: Sequence[Write]) -> tuple[object, ...]:
-        if not all(item.is_plain for item in items):
-            return write_values(items)
-        if all(item.is_bare_delete for item in items):
-            return delete_values(items)
-        stored = [item.stored or NOTHING for item in items]
-        return *written_values(items, stored), [item.if_match for item in items]
 
     def judge(self, item: Write, row: Row, now: datetime) -> Outcome[Committed | None]:
         verdict = row[1]

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from s3gate.catalog.batcher import Outcome
-from s3gate.catalog.connection import Row, Statement
+from s3gate.catalog.connection import Row, Statement, Step
 from s3gate.catalog.errors import Unavailable, UploadMissing
 from s3gate.catalog.parameters import BYTEA, BYTEA_ARRAY, INT2_ARRAY, INT4, INT4_ARRAY, INT8, INT8_ARRAY, TEXT_ARRAY
 from s3gate.catalog.pool import Pool
@@ -116,11 +116,8 @@ class Parts(FencedWrites[PartRow, PartRow]):
     def own_id(self, item: PartRow) -> bytes:
         return item.part_id
 
-    def statement(self, items: Sequence[PartRow]) -> Statement:
-        return WRITE
-
-    def values(self, items: Sequence[PartRow]) -> tuple[object, ...]:
-        return (
+    def step(self, items: Sequence[PartRow]) -> Step:
+        return WRITE, (
             sorted({item.upload_id for item in items}),
             [item.upload_id for item in items],
             [item.part_number for item in items],

@@ -16,7 +16,7 @@ from typing import Final
 
 from s3gate.catalog.batcher import Outcome
 from s3gate.catalog.bucket_writes import BucketWrites, condition_values, config_numbers, lock_values, place_of
-from s3gate.catalog.connection import Row, Statement
+from s3gate.catalog.connection import Row, Statement, Step
 from s3gate.catalog.errors import Unavailable
 from s3gate.catalog.parameters import (
     BYTEA_ARRAY,
@@ -183,14 +183,11 @@ class Removals(BucketWrites[Removal, Deleted | None]):
     def own_id(self, item: Removal) -> bytes | None:
         return None
 
-    def statement(self, items: Sequence[Removal]) -> Statement:
-        return REMOVE
-
-    def before(self, items: Sequence[Removal]) -> tuple[Statement, tuple[object, ...]]:
+    def before(self, items: Sequence[Removal]) -> Step:
         return LOCK, lock_values(items, map(place_of, items))
 
-    def values(self, items: Sequence[Removal]) -> tuple[object, ...]:
-        return (
+    def step(self, items: Sequence[Removal]) -> Step:
+        return REMOVE, (
             *config_numbers(items),
             [item.flags for item in items],
             [item.bucket.bucket_id for item in items],

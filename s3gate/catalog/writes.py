@@ -3,8 +3,9 @@
 Each kind of write (objects, parts) brings its statement, what a verdict means, and what to ask when a commit was
 cut off. This file knows sessions, lost connections and poisoned rows; it refuses to know tables.
 
-Every such statement answers with rows (place, verdict, version, time). The row of place 0 says that the session was
-held and carries Postgres' clock; without it nothing was written. A place without a row lost its race.
+Every such statement answers with rows (place, verdict, version, time). A row with a time, Postgres', says that the
+session was held (most have one of place 0 for this); without it nothing was written. A place without a row lost its
+race.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from s3gate.catalog.batcher import AGAIN, Batcher, Outcome, Poisoned
 from s3gate.catalog.connection import ConnectionLost, Row, Statement, Step
@@ -29,6 +30,9 @@ Answer = TypeVar("Answer")
 
 class FencedWrites(ABC, Generic[Item, Answer]):
     """A batcher of writes of one kind."""
+
+    silent: ClassVar[frozenset[Statement]] = frozenset()
+    """Statements that do not say why they wrote nothing: their items go again, by one that does."""
 
     def __init__(
         self,
@@ -71,16 +75,12 @@ class FencedWrites(ABC, Generic[Item, Answer]):
         return [None] * len(items)
 
     @abstractmethod
-    def statement(self, items: Sequence[Item]) -> Statement:
-        """The statement that writes these items."""
+    def step(self, items: Sequence[Item]) -> Step:
+        """The statement that writes these items, and its parameters after the session's id and fence."""
 
     def before(self, items: Sequence[Item]) -> Step | None:
         """A statement to run before, in the same transaction; its values after the session's id and fence."""
         return None
-
-    @abstractmethod
-    def values(self, items: Sequence[Item]) -> tuple[Any, ...]:
-        """The statement's parameters after the session's id and fence."""
 
     @abstractmethod
     def judge(self, item: Item, row: Row, now: datetime) -> Outcome[Answer]:
@@ -107,7 +107,8 @@ class FencedWrites(ABC, Generic[Item, Answer]):
         try:
             if strangers := self._strangers(items, session_id):
                 return strangers
-            steps = [(self.statement(items), (session_id, fence, *self.values(items)))]
+            statement, values = self.step(items)
+            steps: list[Step] = [(statement, (session_id, fence, *values))]
             if before := self.before(items):
                 steps.insert(0, (before[0], (session_id, fence, *before[1])))
             rows = await retry(lambda: connection.run(steps), self._limits.tries)
@@ -121,6 +122,8 @@ class FencedWrites(ABC, Generic[Item, Answer]):
             raise Poisoned(error) from error
         finally:
             self._pool.give(connection)
+        if not rows and statement in self.silent:
+            return [AGAIN] * len(items)
         return await self._judge(items, rows)
 
     def _strangers(self, items: list[Item], session_id: int) -> list[Outcome[Answer]] | None:
@@ -135,7 +138,7 @@ class FencedWrites(ABC, Generic[Item, Answer]):
 
     async def _judge(self, items: list[Item], rows: list[Row]) -> list[Outcome[Answer]]:
         outcomes: list[Outcome[Answer]] = [AGAIN] * len(items)
-        now = next((row[3] for row in rows if row[0] == 0), None)
+        now = next((row[3] for row in rows if row[3] is not None), None)
         if now is None:
             # Fenced: nothing was written. Learn the fence, or get a new session, and go again.
             await self._session.beat()

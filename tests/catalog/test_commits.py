@@ -15,7 +15,7 @@ from s3gate.catalog import pool
 from s3gate.catalog.bucket_writes import Write
 from s3gate.catalog.catalog import Catalog
 from s3gate.catalog.commits import USUAL_PUTS
-from s3gate.catalog.connection import Statement, is_retryable
+from s3gate.catalog.connection import Step, is_retryable
 from s3gate.catalog.errors import (
     BucketChanged,
     BucketMissing,
@@ -109,14 +109,14 @@ async def test_conditions(catalog: Catalog, what: str) -> None:
 def sent(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the statements of the batches that `catalog` commits."""
     names: list[str] = []
-    choose = catalog._commits.statement
+    choose = catalog._commits.step
 
-    def noted(items: Sequence[Write]) -> Statement:
-        statement = choose(items)
-        names.append(statement.name.decode())
-        return statement
+    def noted(items: Sequence[Write]) -> Step:
+        step = choose(items)
+        names.append(step[0].name.decode())
+        return step
 
-    monkeypatch.setattr(catalog._commits, "statement", noted)
+    monkeypatch.setattr(catalog._commits, "step", noted)
     return names
 
 
@@ -129,7 +129,7 @@ async def test_a_key_that_is_there_is_replaced_after_its_batch_took_it_for_a_new
         put(catalog, "box", b"a", fresh, NO_CONDITION), put(catalog, "box", b"b", new, NO_CONDITION)
     )
     assert [answer.version for answer in answers] == [1, 2]
-    assert sent == ["object_create", "object_create", "object_put"]
+    assert sent == ["object_create_lone", "object_create", "object_put"]
     rows = await look.rows("SELECT key, content_id FROM object ORDER BY key")
     assert rows == [(b"a", fresh.content_id), (b"b", new.content_id)]
     assert await look.rows("SELECT content_id FROM garbage") == [(old.content_id,)]
@@ -140,18 +140,47 @@ async def test_a_key_that_must_be_new_and_is_not_is_refused(catalog: Catalog, se
     assert (await put(catalog, "box", b"k", first, ABSENT)).version == 1
     with pytest.raises(ConditionFailed):
         await put(catalog, "box", b"k", second, ABSENT)
-    assert sent == ["object_create", "object_create", "object_put"]
+    assert sent == ["object_create_lone", "object_create_lone", "object_put"]
     assert await look.rows("SELECT content_id FROM object") == [(first.content_id,)]
 
 
 async def test_who_keeps_replacing_pays_for_one_statement_only(catalog: Catalog, sent: list[str]) -> None:
     for _ in range(10):
         await put(catalog, "box", b"k", stored(catalog), NO_CONDITION)
-    assert sent[:3] == ["object_create", "object_create", "object_put"] and set(sent[-5:]) == {"object_put"}
+    assert sent[:3] == ["object_create_lone", "object_create_lone", "object_put"] and set(sent[-5:]) == {"object_put"}
     sent.clear()
     for number in range(3 * USUAL_PUTS):
         await put(catalog, "box", b"%d" % number, stored(catalog), NO_CONDITION)
-    assert (sent[0], sent[-1]) == ("object_put", "object_create")
+    assert (sent[0], sent[-1]) == ("object_put", "object_create_lone")
+
+
+async def test_a_lone_new_key_is_committed_as_one_of_a_batch_is(catalog: Catalog, sent: list[str], look: Look) -> None:
+    contents = [stored(catalog, size=20, headers=b"h") for _ in range(3)]
+    lone = await put(catalog, "box", b"lone", contents[0], NO_CONDITION)
+    both = await asyncio.gather(
+        *[put(catalog, "box", b"%d" % n, contents[n], NO_CONDITION) for n in (1, 2)],
+    )
+    assert sent == ["object_create_lone", "object_create"]
+    given = (
+        "bucket_id, version, size, layout_id, part_count, headers, checksum, version_id, marker, tags, lock, sse, acl"
+    )
+    assert len(await look.rows(f"SELECT DISTINCT {given} FROM object")) == 1
+    rows = await look.rows("SELECT key, content_id, etag, extents, modified_at FROM object ORDER BY key DESC")
+    assert rows == [
+        (key, content.content_id, content.etag, content.extents, committed.modified_at)
+        for key, content, committed in zip(
+            (b"lone", b"2", b"1"), (contents[0], contents[2], contents[1]), (lone, *both[::-1]), strict=True
+        )
+    ]
+
+
+async def test_a_lone_key_that_is_there_already_costs_no_heartbeat(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The statement for lone keys says nothing when it wrote nothing: that alone does not mean that it was fenced."""
+    monkeypatch.setattr(catalog._session, "beat", None)
+    await put(catalog, "box", b"k", stored(catalog), NO_CONDITION)
+    assert (await put(catalog, "box", b"k", stored(catalog), NO_CONDITION)).version == 2
 
 
 async def test_two_gates_create_one_key_at_once(catalog: Catalog, second: Catalog, look: Look) -> None:

@@ -246,8 +246,8 @@ async def test_uuids_and_scalars(connection: Connection) -> None:
 
 
 HOT = [
-    lookups.FIND, commits.WRITE, commits.PUT, commits.CREATE, commits.DELETE, commits.ASK, copies.COPY,
-    completions.COMPLETE, parts.WRITE, parts.ASK,
+    lookups.FIND, commits.WRITE, commits.PUT, commits.CREATE, commits.CREATE_LONE, commits.DELETE, commits.ASK,
+    copies.COPY, completions.COMPLETE, parts.WRITE, parts.ASK,
     listing.FLAT, listing.ROLLED, listing.UPLOADS_FLAT, listing.UPLOADS_ROLLED, garbage.TAKE,
     named.FIRST, named.SEVERAL, lookups.FIND_VERSION, versions.GENERAL, versions.LOCK, removals.REMOVE,
     part_copies.COPY, garbage.RENEW, garbage.FINISH, garbage.PARTS, garbage.FORGET_PARTS, garbage.FINISH_PARKED,
@@ -261,8 +261,8 @@ RARE = (
 )  # fmt: skip
 # The statements that write what others have found: over tables that grow while the plan is kept.
 JOINED = (
-    lookups.FIND, lookups.FIND_VERSION, commits.WRITE, commits.PUT, commits.CREATE, commits.DELETE, versions.GENERAL,
-    versions.LOCK, removals.REMOVE, copies.COPY, completions.COMPLETE, parts.WRITE, part_copies.COPY,
+    lookups.FIND, lookups.FIND_VERSION, commits.WRITE, commits.PUT, commits.CREATE, commits.CREATE_LONE, commits.DELETE,
+    versions.GENERAL, versions.LOCK, removals.REMOVE, copies.COPY, completions.COMPLETE, parts.WRITE, part_copies.COPY,
     garbage.RENEW, garbage.FINISH, garbage.FORGET_PARTS, garbage.FINISH_PARKED,
     garbage.TAKE, named.FIRST, named.SEVERAL, commits.ASK, parts.ASK, listing.UPLOADS_ROLLED, *RARE,
 )  # fmt: skip

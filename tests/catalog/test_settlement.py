@@ -39,7 +39,7 @@ async def gate(proxy: CuttingProxy, catalog: Catalog, open_catalog: OpenCatalog)
     return gate
 
 
-@pytest.fixture(params=["object_create", "object_put"])
+@pytest.fixture(params=["object_create_lone", "object_put"])
 def statement(gate: Catalog, request: pytest.FixtureRequest) -> str:
     """By which the next put of a new key will be committed."""
     gate._commits._replaced = float(request.param == "object_put")
