@@ -293,7 +293,8 @@ async def test_plans_find_rows_by_whole_keys_however_few_there_are(
         await connection.execute(b"PREPARE plan (" + names.encode() + b") AS " + statement.text)
         nulls = ", ".join("NULL" for _ in types)
         cursor = await connection.execute(f"EXPLAIN EXECUTE plan ({nulls})".encode())
-        plan = [row[0] for row in await cursor.fetchall()]
+        # (A column whose type is a domain is shown as a cast to what the domain is of.)
+        plan = [re.sub(r"\(([\w.]+)\)::\w+", r"\1", row[0]) for row in await cursor.fetchall()]
         await connection.execute("DEALLOCATE plan")
         text = "\n".join(plan)
         assert "Seq Scan" not in text, (statement.name, text)
