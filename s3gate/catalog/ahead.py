@@ -5,7 +5,8 @@ commit sent (laws 2 and 4). One write at a time, and only while no other is abou
 
 A transaction that waits holds locks (on its session, its bucket and its key). So it waits for `ahead_seconds` at most
 and is rolled back then, and nothing is sent ahead for `ahead_rest_seconds`: the nodes are slow. Whatever did not become
-a commit (it was rolled back, lost with its connection, or refused) goes the ordinary way.
+a commit (it was rolled back, lost with its connection, or refused) goes the ordinary way. If this process is stopped
+meanwhile, the server's own timeout ends the transaction.
 """
 
 from __future__ import annotations

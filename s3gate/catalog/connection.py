@@ -31,6 +31,8 @@ T = TypeVar("T")
 _GOOD = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 _ENDED = select.POLLHUP | select.POLLERR | select.POLLNVAL
 _KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+_HAS_TRANSACTION_TIMEOUT = 17_00_00
+"""The version of Postgres that has one."""
 _KEPT_ALIVE = ("keepalives_idle", "keepalives_interval", "keepalives_count")
 """The server's side, too: a host that is lost in the middle of a transaction must not hold its locks for hours."""
 
@@ -132,12 +134,13 @@ class Connection:
         return self._rows((await self._exchange(statement, statement.encode(values)))[0])
 
     def begin(self, statement: Statement, values: Sequence[Any]) -> bool:
-        """Run a statement in a transaction that is open until `commit` or `roll_back`; False: it is not prepared here.
+        """Run a statement in a transaction that is open until `commit` or `roll_back`.
 
+        False: it is not prepared here, or nothing would end it if we were stopped now.
         What is sent without a sync is run at once and committed by the sync. Its rows come with the commit: else we
         would be woken for them. If we are lost before that, nothing was committed.
         """
-        if statement not in self._prepared:
+        if statement not in self._prepared or self._pg.server_version < _HAS_TRANSACTION_TIMEOUT:
             return False
         encoded = statement.encode(values)
         self._check_idle()
@@ -379,5 +382,7 @@ async def _configure(link: AsyncConnection[Row], limits: Limits) -> None:
         "enable_material": "off",
         "jit": "off",
     }
+    if link.info.server_version >= _HAS_TRANSACTION_TIMEOUT:
+        settings["transaction_timeout"] = str(round(limits.transaction_seconds * 1000))
     texts = [f"set_config('{name}', '{value}', false)" for name, value in settings.items()]
     await link.execute(f"SELECT {', '.join(texts)}".encode())

@@ -96,6 +96,22 @@ async def test_bytes_that_are_late_hold_nothing_for_long(
     assert await expect(gate, b"other", stored(gate))
 
 
+async def test_a_gate_that_is_stopped_holds_nothing_for_long(
+    catalog: Catalog, open_catalog: OpenCatalog, look: Look
+) -> None:
+    """Its own clock stands still, so that the server's has to end it."""
+    gate = await warm(await open_catalog(limits=replace(PATIENT, transaction_seconds=1.0)))
+    content = stored(gate)
+    assert await expect(gate, b"k", content)
+    await until_run(look)
+    async with asyncio.timeout(10):
+        while await is_locked(look):  # noqa: ASYNC110  (Postgres tells nobody)
+            await asyncio.sleep(0.05)
+    assert await content_of(gate, b"k") is None
+    assert (await put(gate, "box", b"k", content, NO_CONDITION)).version == 1
+    assert await content_of(gate, b"k") == content.content_id
+
+
 async def test_bytes_that_come_while_it_is_rolled_back_are_committed_once(
     catalog: Catalog, open_catalog: OpenCatalog
 ) -> None:
