@@ -9,6 +9,7 @@
 --
 -- What a value may be is said by its type where rows are written all the time. A CHECK of the table would say the same,
 -- but Postgres reads and compiles those anew for every statement that writes: a seventh of what a small PUT costs it.
+-- (What a row's columns may not be together is looked at by `admin check`, and by the tables of our tests.)
 
 CREATE DOMAIN id16 AS bytea CHECK (length(VALUE) = 16);
 CREATE DOMAIN id16_or_none AS bytea CHECK (length(VALUE) IN (0, 16));

@@ -145,6 +145,16 @@ NO_HEAD = Statement(
                          WHERE o.bucket_id = v.bucket_id AND o.key = v.key AND o.version > v.version) LIMIT $1""",
     INT4,
 )
+# What is too dear to be judged at every write: the types of columns know no other column.
+MIXED = Statement(
+    "audit_mixed",
+    """SELECT o.content_id
+       FROM (SELECT content_id, size, part_count, extents, marker, lock FROM object
+             UNION ALL SELECT content_id, size, part_count, extents, marker, lock FROM version) AS o
+       WHERE (part_count > 0 AND length(extents) > 0)
+          OR (marker AND (size > 0 OR part_count > 0 OR length(extents) > 0 OR lock <> 0)) LIMIT $1""",
+    INT4,
+)
 TOTALS = Statement(
     "audit_totals",
     """SELECT (SELECT count(*) FROM object), (SELECT count(*) FROM version), (SELECT count(*) FROM part),
@@ -236,13 +246,14 @@ class Audit:
             after = rows[-1][:2]
 
     async def broken_rows(self) -> list[tuple[str, bytes]]:
-        """Rows that name rows which are not there: what, and which content."""
+        """Rows that name rows which are not there, or contradict themselves: what, and which content."""
         found = []
         for what, statement in (
             ("an object without its content", NO_CONTENT),
             ("a content without one of its parts", NO_PART),
             ("an object without its bucket", NO_BUCKET),
             ("an older version without a newer current one", NO_HEAD),
+            ("a version that is two things at once", MIXED),
         ):
             found += [(what, row[0]) for row in await self._pool.repeat(statement, MAX_BROKEN)]
         return found

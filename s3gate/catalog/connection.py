@@ -383,6 +383,7 @@ async def _configure(link: AsyncConnection[Row], limits: Limits) -> None:
         "jit": "off",
     }
     if link.info.server_version >= _HAS_TRANSACTION_TIMEOUT:
-        settings["transaction_timeout"] = str(round(limits.transaction_seconds * 1000))
+        seconds = limits.statement_seconds + limits.beyond_statement_seconds
+        settings["transaction_timeout"] = str(round(seconds * 1000))
     texts = [f"set_config('{name}', '{value}', false)" for name, value in settings.items()]
     await link.execute(f"SELECT {', '.join(texts)}".encode())

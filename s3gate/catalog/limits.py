@@ -36,8 +36,8 @@ class Limits:
     statement_seconds: float = 15.0
     lock_seconds: float = 10.0
     idle_in_transaction_seconds: float = 10.0
-    transaction_seconds: float = 18.0
-    """Longer than a statement may take: ends what a process that was stopped in the middle of it holds."""
+    beyond_statement_seconds: float = 3.0
+    """So much longer than a statement a transaction may take: ends what a process holds that was stopped within it."""
     answer_seconds: float = 20.0
     """Without an answer for so long a connection is given up: longer than any statement may take."""
     tries: int = 10

@@ -100,7 +100,8 @@ async def test_a_gate_that_is_stopped_holds_nothing_for_long(
     catalog: Catalog, open_catalog: OpenCatalog, look: Look
 ) -> None:
     """Its own clock stands still, so that the server's has to end it."""
-    gate = await warm(await open_catalog(limits=replace(PATIENT, transaction_seconds=1.0)))
+    limits = replace(PATIENT, statement_seconds=0.7, beyond_statement_seconds=0.3)
+    gate = await warm(await open_catalog(limits=limits))
     content = stored(gate)
     assert await expect(gate, b"k", content)
     await until_run(look)
