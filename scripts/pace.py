@@ -34,9 +34,9 @@ def main():
         sys.exit("s3gate needs Python 3.11 or later")
     took = []
     for _ in range(ROUNDS):
-        begun = time.perf_counter_ns()
+        begun = time.process_time_ns()
         work()
-        took.append(time.perf_counter_ns() - begun)
+        took.append(time.process_time_ns() - begun)
     print(min(took) // 1_000)
 
 
